@@ -1,0 +1,46 @@
+# Everything needs git, Python 3.11 and make. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test lint format bench docs constraints clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: $(INSTALLED) ## Install, load two made-up organisations, show the result
+	@$(BIN)/onelens-claude demo
+
+dev: $(INSTALLED) ## Open the Dagster UI over your settings, or over the demo
+	@$(BIN)/onelens-claude dev
+
+test: lint ## Lint, then run the whole test suite
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(INSTALLED) ## Check style, types and SQL format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfmt --check --quiet --no-progressbar dbt_project
+
+format: $(INSTALLED) ## Rewrite code and SQL in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/sqlfmt --quiet --no-progressbar dbt_project
+
+constraints: ## Pin every dependency anew, with hashes and without addresses (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --no-strip-extras --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --output-file constraints.txt
+
+clean: ## Remove the demo, caches and build output; never data/ or onelens.yaml
+	rm -rf demo dbt_project/target dbt_project/logs .pytest_cache .mypy_cache .ruff_cache
+
+$(INSTALLED): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 13) or sys.exit("Python 3.11 or 3.12 is needed; found %d.%d. Try: make PYTHON=python3.11" % v)'
+	@echo "Installing the pinned dependencies into $(VENV) (a minute or two) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,19 @@
+{#- Token counters of a usage row, in the order of the facts' columns. -#}
+{% macro token_counters() -%}
+    {{- return(
+        [
+            "uncached_input_tokens",
+            "cache_read_input_tokens",
+            "cache_creation_5m_input_tokens",
+            "cache_creation_1h_input_tokens",
+            "output_tokens",
+        ]
+    ) -}}
+{%- endmacro %}
+
+{% macro sums_of(columns) -%}
+    {%- for column in columns -%} sum({{ column }}) as {{ column }}{{ ", " if not loop.last }} {%- endfor -%}
+{%- endmacro %}
+
+{#- A sum that is unknown as soon as one part is: null is not zero. -#}
+{% macro sum_if_all_known(column) -%} case when count(*) = count({{ column }}) then sum({{ column }}) end {%- endmacro %}

@@ -1,0 +1,20 @@
+{#- Money is DECIMAL from the API's string to the last mart. Nothing here rounds unless its name says so. -#}
+
+{#- The API's decimal string as cents; landing has refused what is no decimal or has more than 12 fractional digits. -#}
+{% macro cents(text_column) -%} cast({{ text_column }} as decimal(38, 12)) {%- endmacro %}
+
+{#- Exact: the product keeps 14 fractional digits and a product too wide for DECIMAL(38, 14) is an error. -#}
+{% macro cents_to_usd(cents_column) -%} cast(({{ cents_column }}) * 0.01 as decimal(38, 14)) {%- endmacro %}
+
+{#-
+    amount x multiplier / divisor in whole numbers, rounded half away from zero at the last of `digits` fractional digits;
+    null when the divisor is null or zero. The operator / would make a DOUBLE of it.
+-#}
+{% macro divide_rounded(amount, divisor, multiplier=1, digits=12) -%}
+    {%- set scaled = "cast(" ~ amount ~ " * 1000000000000 as hugeint) * " ~ multiplier -%}
+    {%- set unit = "(cast(" ~ divisor ~ " as hugeint) * " ~ (10 ** (12 - digits)) ~ ")" -%}
+    cast(
+        cast((2 * {{ scaled }} + sign({{ amount }}) * {{ unit }}) // nullif(2 * {{ unit }}, 0) as decimal(38, 0))
+        * cast({{ "0." ~ "0" * (digits - 1) ~ "1" }} as decimal({{ digits + 1 }}, {{ digits }})) as decimal(38, {{ digits }})
+    )
+{%- endmacro %}

@@ -1,0 +1,155 @@
+{#- CTEs of what each user spent per 'day' or 'month', ending in `user_spend`. `periods` is int_spend_days or int_spend_months. -#}
+{% macro user_spend(period, periods) %}
+    {%- set day = "activity_date" if period == "activity_date" else "cast(date_trunc('month', activity_date) as date)" -%}
+    {%- set counters = token_counters() + ["total_tokens", "web_search_requests"] -%}
+    cost_lines as (
+        select organization_id, {{ day }} as {{ period }}, user_id, product, model, amount_cents, list_amount_cents
+        from {{ ref("fct_claude_costs") }}
+    ),
+
+    usage_lines as (
+        select
+            organization_id,
+            {{ day }} as {{ period }},
+            user_id,
+            product,
+            model,
+            {{ counters | join(", ") }},
+            requests
+        from {{ ref("fct_claude_usage") }}
+        where attribution = 'user'
+    ),
+
+    -- cost and usage in one shape; what the other side does not know is null
+    lines as (
+        select
+            organization_id,
+            {{ period }},
+            user_id,
+            product,
+            model,
+            amount_cents,
+            list_amount_cents,
+            {% for counter in counters %} cast(null as bigint) as {{ counter }}, {% endfor %}
+            cast(null as bigint) as requests
+        from cost_lines
+        where {{ is_touched() }}
+        union all
+        select
+            organization_id,
+            {{ period }},
+            user_id,
+            product,
+            model,
+            cast(null as decimal(38, 12)) as amount_cents,
+            cast(null as decimal(38, 12)) as list_amount_cents,
+            {{ counters | join(", ") }},
+            requests
+        from usage_lines
+        where {{ is_touched() }}
+    ),
+
+    organization_totals as (
+        select organization_id, {{ period }}, sum(amount_cents) as amount_cents
+        from lines
+        group by organization_id, {{ period }}
+    ),
+
+    -- one row per user, product and model, small enough to rank
+    user_lines as (
+        select
+            organization_id,
+            {{ period }},
+            user_id,
+            product,
+            model,
+            sum(amount_cents) as amount_cents,
+            sum(list_amount_cents) as list_amount_cents,
+            {{ sums_of(counters + ["requests"]) }}
+        from lines
+        where user_id is not null
+        group by organization_id, {{ period }}, user_id, product, model
+    ),
+
+    {% for dimension in ["product", "model"] %}
+        {{ dimension }}_ranks as (
+            select
+                organization_id,
+                {{ period }},
+                user_id,
+                {{ dimension }},
+                row_number() over (
+                    partition by organization_id, {{ period }}, user_id
+                    order by
+                        coalesce(sum(amount_cents), 0) desc,
+                        coalesce(sum(list_amount_cents), 0) desc,
+                        coalesce(sum(total_tokens), 0) desc,
+                        {{ dimension }}
+                ) as spend_rank
+            from user_lines
+            where {{ dimension }} is not null
+            group by organization_id, {{ period }}, user_id, {{ dimension }}
+        ),
+    {% endfor %}
+
+    user_totals as (
+        select
+            user_lines.organization_id,
+            user_lines.{{ period }},
+            user_lines.user_id,
+            case when max(cast(periods.has_costs as integer)) = 1 then coalesce(sum(amount_cents), 0) end
+            as amount_cents,
+            case when max(cast(periods.has_costs as integer)) = 1 then coalesce(sum(list_amount_cents), 0) end
+            as list_amount_cents,
+            {% for counter in counters %}
+                cast(
+                    case when max(cast(periods.has_usage as integer)) = 1 then coalesce(sum({{ counter }}), 0) end
+                    as bigint
+                ) as {{ counter }},
+            {% endfor %}
+            cast(sum(requests) as bigint) as requests
+        from user_lines
+        inner join {{ periods }} as periods
+            on user_lines.organization_id = periods.organization_id
+            and user_lines.{{ period }} = periods.{{ period }}
+        group by user_lines.organization_id, user_lines.{{ period }}, user_lines.user_id
+    ),
+
+    user_spend as (
+        select
+            user_totals.organization_id,
+            user_totals.user_id,
+            user_totals.{{ period }},
+            organizations.plan,
+            user_totals.amount_cents,
+            user_totals.list_amount_cents,
+            user_totals.list_amount_cents - user_totals.amount_cents as discount_cents,
+            {{ cents_to_usd("user_totals.amount_cents") }} as amount_usd,
+            {{ cents_to_usd("user_totals.list_amount_cents") }} as list_amount_usd,
+            {{ cents_to_usd("user_totals.list_amount_cents - user_totals.amount_cents") }} as discount_usd,
+            {% for counter in counters %} user_totals.{{ counter }}, {% endfor %}
+            user_totals.requests,
+            rank() over (
+                partition by user_totals.organization_id, user_totals.{{ period }}
+                order by user_totals.amount_cents desc nulls last
+            ) as spend_rank,
+            -- a share is no money
+            cast(user_totals.amount_cents as double)
+            / nullif(cast(organization_totals.amount_cents as double), 0) as organization_share,
+            product_ranks.product as top_product,
+            model_ranks.model as top_model
+        from user_totals
+        inner join organization_totals
+            on user_totals.organization_id = organization_totals.organization_id
+            and user_totals.{{ period }} = organization_totals.{{ period }}
+        left join {{ ref("dim_claude_organizations") }} as organizations
+            on user_totals.organization_id = organizations.organization_id
+        {% for dimension in ["product", "model"] %}
+            left join {{ dimension }}_ranks
+                on user_totals.organization_id = {{ dimension }}_ranks.organization_id
+                and user_totals.{{ period }} = {{ dimension }}_ranks.{{ period }}
+                and user_totals.user_id = {{ dimension }}_ranks.user_id
+                and {{ dimension }}_ranks.spend_rank = 1
+        {% endfor %}
+    )
+{% endmacro %}

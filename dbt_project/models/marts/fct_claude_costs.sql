@@ -1,0 +1,35 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_days",
+        on_schema_change="fail",
+        meta={"endpoints": ["user_cost_report", "cost_report"]},
+    )
+}}
+
+with
+    -- a day whose true total is not known has no lines yet; cost_reconciliation says so
+    days as (
+        select *
+        from {{ ref("int_cost_days") }}
+        where total_pull_id is not null and {{ is_touched() }}
+    ),
+
+    {{ cost_lines("days", ref("stg_user_cost_report"), ref("stg_cost_report")) }}
+
+select
+    organization_id,
+    activity_date,
+    user_id,
+    attribution,
+    is_placed,
+    {{ cost_dimensions() }},
+    amount_cents,
+    list_amount_cents,
+    amount_usd,
+    list_amount_usd,
+    currency,
+    finality,
+    pull_id,
+    {{ built_through_sequence() }} as built_through_sequence
+from cost_lines

@@ -1,0 +1,167 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_days",
+        on_schema_change="fail",
+        meta={"endpoints": ["user_usage_report", "usage_report"]},
+    )
+}}
+{%- set counters = token_counters() + ["web_search_requests"] %}
+{%- set all_counters = counters + ["requests"] %}
+
+with
+    -- a day whose true total is not known has no lines yet
+    days as (
+        select *
+        from {{ ref("int_usage_days") }}
+        where total_pull_id is not null and {{ is_touched() }}
+    ),
+
+    user_rows as (
+        select user_rows.*
+        from {{ ref("stg_user_usage_report") }} as user_rows
+        inner join days
+            on user_rows.organization_id = days.organization_id
+            and user_rows.activity_date = days.activity_date
+            and user_rows.pull_id = days.user_pull_id
+        -- what names no user account is unattributed
+        where user_rows.user_id is not null
+    ),
+
+    report_rows as (
+        select report_rows.*
+        from {{ ref("stg_usage_report") }} as report_rows
+        inner join days
+            on report_rows.organization_id = days.organization_id
+            and report_rows.activity_date = days.activity_date
+            and report_rows.pull_id = days.total_pull_id
+    ),
+
+    -- as in cost_lines: every answer counts once with its sign, so the lines add up to the total
+    listed_and_user_counts as (
+        select organization_id, activity_date, {{ usage_dimensions() }}, {{ all_counters | join(", ") }}, 1 as is_listed
+        from report_rows
+        where not is_total
+        union all
+        select
+            organization_id,
+            activity_date,
+            {{ usage_dimensions() }},
+            {% for counter in all_counters %} - {{ counter }}, {% endfor %}
+            0 as is_listed
+        from user_rows
+    ),
+
+    placed_remainders as (
+        select
+            organization_id,
+            activity_date,
+            {{ usage_dimensions() }},
+            {{ sums_of(counters) }},
+            {{ sum_if_all_known("requests") }} as requests
+        from listed_and_user_counts
+        group by organization_id, activity_date, {{ usage_dimensions() }}
+        having max(is_listed) = 1 and coalesce({{ usage_dimensions() }}) is not null
+    ),
+
+    total_and_placed_counts as (
+        select organization_id, activity_date, {{ all_counters | join(", ") }}
+        from report_rows
+        where is_total
+        {% for parts in ["user_rows", "placed_remainders"] %}
+            union all
+            select
+                organization_id,
+                activity_date
+                {% for counter in all_counters %}, - {{ counter }} as {{ counter }} {% endfor %}
+            from {{ parts }}
+        {% endfor %}
+    ),
+
+    unplaced_remainders as (
+        select
+            organization_id,
+            activity_date,
+            {{ sums_of(counters) }},
+            {{ sum_if_all_known("requests") }} as requests
+        from total_and_placed_counts
+        group by organization_id, activity_date
+    ),
+
+    user_lines as (
+        select
+            organization_id,
+            activity_date,
+            user_id,
+            {{ usage_dimensions() }},
+            {{ sums_of(counters) }},
+            {{ sum_if_all_known("requests") }} as requests
+        from user_rows
+        group by organization_id, activity_date, user_id, {{ usage_dimensions() }}
+    ),
+
+    unattributed_lines as (
+        select
+            organization_id,
+            activity_date,
+            true as is_placed,
+            {{ usage_dimensions() }},
+            {{ all_counters | join(", ") }}
+        from placed_remainders
+        union all
+        select
+            organization_id,
+            activity_date,
+            false as is_placed,
+            {{ no_dimensions(usage_dimensions()) }},
+            {{ all_counters | join(", ") }}
+        from unplaced_remainders
+    ),
+
+    lines as (
+        select
+            organization_id,
+            activity_date,
+            user_id,
+            'user' as attribution,
+            true as is_placed,
+            {{ usage_dimensions() }},
+            {{ all_counters | join(", ") }}
+        from user_lines
+        union all
+        select
+            organization_id,
+            activity_date,
+            cast(null as varchar) as user_id,
+            'unattributed' as attribution,
+            is_placed,
+            {{ usage_dimensions() }},
+            {{ all_counters | join(", ") }}
+        from unattributed_lines
+        where
+            {% for counter in all_counters -%}
+                coalesce({{ counter }}, 0) <> 0 {{ "or " if not loop.last }}
+            {%- endfor %}
+    )
+
+select
+    lines.organization_id,
+    lines.activity_date,
+    lines.user_id,
+    lines.attribution,
+    lines.is_placed,
+    {{ usage_dimensions("lines.") }},
+    {% for counter in counters -%}
+        cast(lines.{{ counter }} as bigint) as {{ counter }},
+    {% endfor -%}
+    cast(
+        {% for counter in token_counters() -%}
+            coalesce(lines.{{ counter }}, 0) {{ "+ " if not loop.last }}
+        {%- endfor %} as bigint
+    ) as total_tokens,
+    cast(lines.requests as bigint) as requests,
+    days.finality,
+    case when lines.attribution = 'user' then days.user_pull_id else days.total_pull_id end as pull_id,
+    {{ built_through_sequence() }} as built_through_sequence
+from lines
+inner join days on lines.organization_id = days.organization_id and lines.activity_date = days.activity_date

@@ -1,0 +1,44 @@
+with
+    organizations as (select organization_id, revision_days from {{ source("claude_raw", "organizations") }}),
+
+    complete_pulls as (select * from {{ source("claude_raw", "pulls") }} where status = 'complete'),
+
+    pull_days as (
+        select
+            *,
+            unnest(generate_series(cast(window_start as timestamp), window_end - interval 1 day, interval 1 day))
+            as day_start
+        from complete_pulls
+    ),
+
+    dated as (
+        select
+            pull_days.*,
+            cast(pull_days.day_start as date) as activity_date,
+            pull_days.day_start + interval 1 day as day_end,
+            coalesce(organizations.revision_days, {{ var("default_revision_days") }}) as revision_days
+        from pull_days
+        left join organizations on pull_days.organization_id = organizations.organization_id
+    )
+
+select
+    endpoint,
+    organization_id,
+    activity_date,
+    pull_id,
+    pull_sequence,
+    fetched_at,
+    lead(fetched_at) over (
+        partition by endpoint, organization_id, activity_date order by fetched_at, pull_sequence
+    ) as superseded_at,
+    data_refreshed_at,
+    api_organization_id,
+    case
+        -- without a stamp, a day is taken as whole one day after its end
+        when coalesce(data_refreshed_at, fetched_at - interval 1 day) < day_end
+        then 'incomplete'
+        when fetched_at >= day_end + revision_days * interval 1 day
+        then 'final'
+        else 'provisional'
+    end as finality
+from dated

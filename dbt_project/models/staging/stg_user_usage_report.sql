@@ -1,0 +1,24 @@
+with source as ({{ rows_of_current_pulls(source("claude_raw", "user_usage_report"), "user_usage_report") }})
+
+select
+    pull_id,
+    organization_id,
+    activity_date,
+    actor.user_id as user_id,
+    coalesce(actor.email_address, actor.email) as email,
+    actor.name as name,
+    coalesce(actor.deleted, false) as is_deleted,
+    {{ product_name("product") }} as product,
+    {{ model_name("model") }} as model,
+    context_window,
+    inference_geo,
+    speed,
+    uncached_input_tokens,
+    cache_read_input_tokens,
+    cache_creation.ephemeral_5m_input_tokens as cache_creation_5m_input_tokens,
+    cache_creation.ephemeral_1h_input_tokens as cache_creation_1h_input_tokens,
+    output_tokens,
+    total_tokens,
+    server_tool_use.web_search_requests as web_search_requests,
+    requests
+from source

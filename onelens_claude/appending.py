@@ -1,0 +1,399 @@
+"""The atomic append of fetched pulls: verbatim pages, parsed rows, ledger rows; all of them or none.
+
+The rows are parsed and checked in one streaming pass inside the transaction: the first row that breaks the contract
+stops it with an error that quotes the row, and nothing of the batch stays. Imports no Dagster.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from onelens_claude import row_types
+from onelens_claude.clock import naive_utc, utc_now
+from onelens_claude.endpoints import Endpoint, Shape
+from onelens_claude.errors import InvalidPullError
+from onelens_claude.warehouse import row_columns
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Sequence
+    from decimal import Decimal
+    from pathlib import Path
+
+    from onelens_claude.errors import OnelensError
+    from onelens_claude.fetching import FetchedPull, PullRequest
+    from onelens_claude.settings import Organization
+
+AMOUNT_PATTERN = r"-?[0-9]{1,26}(\.[0-9]{1,12})?"
+"""A decimal string in cents: what fits DECIMAL(38,12) with no rounding."""
+_REFUSED = re.compile(r"refused\|([^|]*)\|([^|]*)\|(.*)", re.DOTALL)
+_KEY = re.compile(rb'"([A-Za-z_][A-Za-z0-9_\-]*)"\s*:')
+_SAMPLE_BYTES = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class DayFigures:
+    """What one complete pull holds of one day."""
+
+    day: dt.date
+    row_count: int
+    amount_cents: Decimal | None
+    """Sum of `amount`; null where the endpoint has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppendedPull:
+    """A complete pull as the ledger has it."""
+
+    pull: FetchedPull
+    days: tuple[DayFigures, ...]
+
+
+def register_organizations(
+    connection: duckdb.DuckDBPyConnection, organizations: Iterable[Organization], revision_days: int
+) -> None:
+    """Write the organisations' settings that the models need, where they differ from what is stored."""
+    for organization in organizations:
+        wanted = (organization.id, organization.display_name, organization.plan, revision_days)
+        stored = connection.execute(
+            "select organization_id, name, plan, revision_days from claude_raw.organizations where organization_id = ?",
+            [organization.id],
+        ).fetchone()
+        if stored != wanted:
+            connection.execute(
+                "insert or replace into claude_raw.organizations values (?, ?, ?, ?, ?)",
+                [*wanted, naive_utc(utc_now())],
+            )
+
+
+def append_pulls(
+    connection: duckdb.DuckDBPyConnection, pulls: Sequence[FetchedPull], *, run_id: str | None
+) -> list[AppendedPull]:
+    """Append `pulls` in one transaction and return what each day holds.
+
+    Raises InvalidPullError for the first row that breaks the contract; nothing is then appended.
+    """
+    connection.begin()
+    try:
+        appended: list[AppendedPull] = []
+        by_endpoint = attrgetter("request.endpoint.name")
+        for _, group in groupby(sorted(pulls, key=by_endpoint), key=by_endpoint):
+            appended += _append_endpoint(connection, list(group), run_id)
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+    return appended
+
+
+def record_failure(
+    connection: duckdb.DuckDBPyConnection,
+    request: PullRequest,
+    error: OnelensError,
+    *,
+    pull_id: str,
+    run_id: str | None,
+) -> None:
+    """Leave a ledger row of a pull that failed; it has no pages."""
+    connection.execute(
+        "insert into claude_raw.pulls (pull_sequence, pull_id, organization_id, endpoint, window_start, "
+        "window_end, status, fetched_at, page_count, row_count, byte_count, error_type, error_message, "
+        "request_id, run_id) values (?, ?, ?, ?, ?, ?, 'failed', ?, 0, 0, 0, ?, ?, ?, ?)",
+        [
+            _next_sequence(connection),
+            pull_id,
+            request.organization_id,
+            request.endpoint.name,
+            request.window.start,
+            request.window.end,
+            naive_utc(utc_now()),
+            getattr(error, "error_type", "error"),
+            str(error),
+            getattr(error, "request_id", None),
+            run_id,
+        ],
+    )
+
+
+def _append_endpoint(
+    connection: duckdb.DuckDBPyConnection, pulls: list[FetchedPull], run_id: str | None
+) -> list[AppendedPull]:
+    endpoint = pulls[0].request.endpoint
+    for pull in pulls:
+        _check_same_organization(connection, pull)
+    _describe_pages(connection, pulls)
+    try:
+        _insert_pages(connection, endpoint, pulls)
+        _insert_rows(connection, endpoint, pulls)
+    except duckdb.Error as error:
+        raise _refusal(error, pulls) from None
+    figures = _figures(connection, endpoint, pulls)
+    appended = [AppendedPull(pull, tuple(figures.get(pull.pull_id, ()))) for pull in pulls]
+    sequence = _next_sequence(connection)
+    for number, one in enumerate(appended):
+        _insert_ledger_row(connection, one, sequence + number, run_id)
+        _record_drift(connection, one.pull)
+    connection.execute("drop table pages_of_batch")
+    return appended
+
+
+def _next_sequence(connection: duckdb.DuckDBPyConnection) -> int:
+    row = connection.execute("select coalesce(max(pull_sequence), 0) + 1 from claude_raw.pulls").fetchone()
+    return int(row[0]) if row else 1
+
+
+def _check_same_organization(connection: duckdb.DuckDBPyConnection, pull: FetchedPull) -> None:
+    """Refuse pages of another organisation than the one this key answered for before."""
+    ids = set(pull.api_organization_ids)
+    known = connection.execute(
+        "select distinct api_organization_id from claude_raw.pulls "
+        "where organization_id = ? and status = 'complete' and api_organization_id is not null",
+        [pull.request.organization_id],
+    ).fetchall()
+    ids |= {str(row[0]) for row in known}
+    if len(ids) > 1:
+        raise InvalidPullError(
+            f"{pull.request}: the key answers for organisation {', '.join(sorted(pull.api_organization_ids))}, "
+            f"but earlier data came from {', '.join(sorted(ids - pull.api_organization_ids)) or 'another'}; "
+            "give each Claude organisation its own entry in the settings",
+            request_id=pull.pages[0].request_id,
+        )
+
+
+def _describe_pages(connection: duckdb.DuckDBPyConnection, pulls: list[FetchedPull]) -> None:
+    """Make a temporary table that says of each spooled file which page it is."""
+    pages = [(pull, number, page) for pull in pulls for number, page in enumerate(pull.pages, start=1)]
+    connection.execute(
+        """create or replace temp table pages_of_batch as
+        select
+            unnest($file::varchar[]) as file,
+            unnest($pull_id::varchar[]) as pull_id,
+            unnest($organization_id::varchar[]) as organization_id,
+            unnest($page_number::integer[]) as page_number,
+            unnest($query::varchar[]) as query,
+            unnest($request_path::varchar[]) as request_path,
+            unnest($request_id::varchar[]) as request_id,
+            unnest($fetched_at::timestamp[]) as fetched_at,
+            unnest($window_start::date[]) as window_start,
+            unnest($window_end::date[]) as window_end""",
+        {
+            "file": [str(page.path) for _, _, page in pages],
+            "pull_id": [pull.pull_id for pull, _, _ in pages],
+            "organization_id": [pull.request.organization_id for pull, _, _ in pages],
+            "page_number": [number for _, number, _ in pages],
+            "query": [page.query.name for _, _, page in pages],
+            "request_path": [page.request_path for _, _, page in pages],
+            "request_id": [page.request_id for _, _, page in pages],
+            "fetched_at": [naive_utc(page.fetched_at) for _, _, page in pages],
+            "window_start": [pull.request.window.start for pull, _, _ in pages],
+            "window_end": [pull.request.window.end for pull, _, _ in pages],
+        },
+    )
+
+
+def _files(pulls: list[FetchedPull]) -> list[str]:
+    return [str(page.path) for pull in pulls for page in pull.pages]
+
+
+def _insert_pages(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pulls: list[FetchedPull]) -> None:
+    connection.execute(
+        f"""insert into claude_raw.{endpoint.name}
+        select pull_id, organization_id, page_number, query, request_path, request_id, fetched_at, content
+        from read_text($files) as pages
+        join pages_of_batch on file = pages.filename""",
+        {"files": _files(pulls)},
+    )
+
+
+def _insert_rows(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pulls: list[FetchedPull]) -> None:
+    """Parse the pages by explicit types and append their rows; a row that breaks the contract raises."""
+    values = ", ".join(_value(endpoint, name) for name in endpoint.columns)
+    names = ", ".join(f'"{name}"' for name in row_columns(endpoint))
+    connection.execute(
+        f"""insert into claude_raw.{endpoint.rows_table} ({names})
+        with api_rows as ({_api_rows(endpoint)})
+        select pull_id, organization_id, page_number, query, {_activity_date(endpoint)}, {values}
+        from api_rows
+        join pages_of_batch on file = filename""",
+        {
+            "files": _files(pulls),
+            "largest": max(page.byte_count for pull in pulls for page in pull.pages) + 1,
+        },
+    )
+
+
+def _api_rows(endpoint: Endpoint) -> str:
+    """Return the SELECT that turns spooled pages into `filename` and one struct `r` per API row."""
+    columns = endpoint.columns
+    if endpoint.shape is Shape.BUCKETS:
+        times = {"starting_at": columns["starting_at"], "ending_at": columns["ending_at"]}
+        result = {name: kind for name, kind in columns.items() if name not in times}
+        bucket = row_types.struct(**times, results=row_types.struct(**result) + "[]")
+        return f"""select filename, unnest(bucket.results) as r,
+                bucket.starting_at as bucket_starting_at, bucket.ending_at as bucket_ending_at
+            from (select filename, unnest(data) as bucket from {_read_json({"data": bucket + "[]"})})"""
+    rows = row_types.struct(**columns) + "[]"
+    if endpoint.shape is Shape.SUMMARY_ROWS:  # the older form has `summaries` in the place of `data`
+        source = _read_json({"data": rows, "summaries": rows})
+        return f"select filename, unnest(coalesce(data, summaries)) as r from {source}"
+    return f"select filename, unnest(data) as r from {_read_json({'data': rows})}"
+
+
+def _read_json(columns: dict[str, str]) -> str:
+    listed = ", ".join(f"{name}: '{kind}'" for name, kind in columns.items())
+    return (
+        f"read_json($files, columns = {{{listed}}}, format = 'unstructured', filename = true, "
+        "maximum_object_size = $largest)"
+    )
+
+
+def _refuse(message_sql: str) -> str:
+    """Return SQL that stops the statement, saying which page and why; `_refusal` reads it back."""
+    return f"error(concat('refused|', pull_id, '|', page_number, '|', {message_sql}))"
+
+
+def _value(endpoint: Endpoint, name: str) -> str:
+    """Return the SQL of one stored column, with the checks it must pass."""
+    field = _field(endpoint, name)
+    kind = endpoint.columns[name]
+    checks = []
+    if endpoint.entity_key.split(".")[0] == name:
+        key = "r." + ".".join(f'"{part}"' for part in endpoint.entity_key.split("."))
+        missing = _refuse(f"'a row has no {endpoint.entity_key}'")
+        checks.append(f"when {key} is null then {missing}")
+    if name == "currency":
+        foreign = _refuse(f"concat('amounts are in ', {field})")
+        checks.append(f"when {field} <> 'USD' then {foreign}")
+    if kind == "JSON":
+        text = f"{field}::varchar"
+        absent = f"{field} is null or {text} = 'null'"
+        missing = _refuse(f"'a row has no {name}'") if name == "amount" else "null"
+        wrong = f"concat('{name} ', {text}, ' is no decimal string of at most 12 fractional digits')"
+        checks += [
+            f"when {absent} then {missing}",
+            f"when not regexp_full_match({text}, '\"{AMOUNT_PATTERN}\"') then {_refuse(wrong)}",
+        ]
+        field = f"trim({text}, '\"')"
+    return f"case {' '.join(checks)} else {field} end" if checks else field
+
+
+def _field(endpoint: Endpoint, name: str) -> str:
+    """Return where a field stands: a bucket carries the times of its results."""
+    in_bucket = endpoint.shape is Shape.BUCKETS and name in {"starting_at", "ending_at"}
+    return f"bucket_{name}" if in_bucket else f'r."{name}"'
+
+
+def _activity_date(endpoint: Endpoint) -> str:
+    """Return the SQL of a row's day: the request's, or its own start, checked against the window."""
+    if endpoint.shape is Shape.DAY_ROWS:
+        return "window_start"
+    start = f"try_cast({_field(endpoint, 'starting_at')} as timestamptz) at time zone 'UTC'"
+    end = f"try_cast({_field(endpoint, 'ending_at')} as timestamptz) at time zone 'UTC'"
+    said = f"concat(coalesce({_field(endpoint, 'starting_at')}, 'null'), ' to ', {_field(endpoint, 'ending_at')})"
+    not_a_day = _refuse(f"concat('a row from ', {said}, ' is no whole UTC day')")
+    outside = _refuse(f"concat('a row from ', {said}, ' lies outside the window')")
+    return f"""case
+        when {start} is null or {start} <> date_trunc('day', {start}) or {end} <> {start} + interval 1 day
+            then {not_a_day}
+        when {start} < window_start or {start} >= window_end then {outside}
+        else ({start})::date end"""
+
+
+def _refusal(error: duckdb.Error, pulls: list[FetchedPull]) -> InvalidPullError:
+    """Turn what stopped the statement into an error that names the pull, the request and the reason."""
+    found = _REFUSED.search(str(error))
+    if not found:
+        requests = ", ".join(str(pull.request) for pull in pulls)
+        reason = " ".join(str(error).split())
+        for pull in pulls:
+            reason = reason.replace(f"{pull.folder}/", "page ")
+        return InvalidPullError(f"{requests}: {reason}", request_id=pulls[0].pages[0].request_id)
+    pull_id, page_number, reason = found.groups()
+    pull = next(one for one in pulls if one.pull_id == pull_id)
+    page = pull.pages[int(page_number) - 1]
+    request_text = f" (request {page.request_id})" if page.request_id else ""
+    return InvalidPullError(
+        f"{pull.request}: page {page_number}: {reason.strip()}{request_text}", request_id=page.request_id
+    )
+
+
+def _figures(
+    connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pulls: list[FetchedPull]
+) -> dict[str, list[DayFigures]]:
+    """Count rows and add up `amount` per pull and day, from what was just appended."""
+    amount = "sum(amount::decimal(38, 12))" if "amount" in endpoint.columns else "null"
+    rows = connection.execute(
+        f"""select pull_id, activity_date, count(*), {amount}
+        from claude_raw.{endpoint.rows_table}
+        where pull_id in (select unnest($pull_ids))
+            and activity_date >= $first and activity_date < $last
+            and query = $query
+        group by all
+        order by all""",
+        {
+            "pull_ids": [pull.pull_id for pull in pulls],
+            "first": min(pull.request.window.start for pull in pulls),
+            "last": max(pull.request.window.end for pull in pulls),
+            "query": endpoint.queries[0].name,
+        },
+    ).fetchall()
+    figures: dict[str, list[DayFigures]] = {pull.pull_id: [] for pull in pulls}
+    for pull_id, day, count, total in rows:
+        figures[pull_id].append(DayFigures(day, count, total))
+    return figures
+
+
+def _insert_ledger_row(
+    connection: duckdb.DuckDBPyConnection, appended: AppendedPull, sequence: int, run_id: str | None
+) -> None:
+    pull = appended.pull
+    connection.execute(
+        "insert into claude_raw.pulls values (?, ?, ?, ?, ?, ?, 'complete', ?, ?, ?, ?, ?, ?, ?, null, null, ?, ?)",
+        [
+            sequence,
+            pull.pull_id,
+            pull.request.organization_id,
+            pull.request.endpoint.name,
+            pull.request.window.start,
+            pull.request.window.end,
+            naive_utc(pull.fetched_at),
+            naive_utc(pull.data_refreshed_at) if pull.data_refreshed_at else None,
+            next(iter(pull.api_organization_ids), None),
+            len(pull.pages),
+            sum(day.row_count for day in appended.days),
+            pull.byte_count,
+            pull.sha256,
+            pull.pages[0].request_id,
+            run_id,
+        ],
+    )
+
+
+def _record_drift(connection: duckdb.DuckDBPyConnection, pull: FetchedPull) -> None:
+    """Note each field the row types do not know, once per organisation and endpoint.
+
+    Read are the whole first page of a pull and both ends of the others: a new field stands in every row, and
+    looking at each byte again would cost more than the load.
+    """
+    endpoint = pull.request.endpoint
+    found: set[str] = set()
+    for number, page in enumerate(pull.pages):
+        found |= _keys(page.path, whole=number == 0)
+    for name in sorted(found - row_types.known_fields(endpoint.columns)):
+        connection.execute(
+            "insert or ignore into claude_raw.schema_drift values (?, ?, ?, ?, ?)",
+            [pull.request.organization_id, endpoint.name, name, naive_utc(pull.fetched_at), pull.pull_id],
+        )
+
+
+def _keys(path: Path, *, whole: bool) -> set[str]:
+    body = path.read_bytes()
+    if not whole and len(body) > 2 * _SAMPLE_BYTES:
+        body = body[:_SAMPLE_BYTES] + b"\0" + body[-_SAMPLE_BYTES:]
+    return {key.decode() for key in _KEY.findall(body)}

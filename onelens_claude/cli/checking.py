@@ -1,0 +1,89 @@
+"""`check`: three calls per organisation that say whether its key is good for what we ask."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from onelens_claude import errors
+from onelens_claude.cli.output import JSON_OPTION, print_json, stdout
+from onelens_claude.client import AnalyticsClient, Window
+from onelens_claude.clock import utc_now
+from onelens_claude.endpoints import ENDPOINTS, Endpoint, Family, newest_possible_day
+from onelens_claude.resources import Onelens
+from onelens_claude.settings import Organization, Settings, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CHECKED = ("summaries", "users", "user_cost_report")
+EXIT_CHECK_FAILED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One validation call."""
+
+    organization_id: str
+    endpoint: str
+    passed: bool
+    reason: str
+    request_id: str | None = None
+
+
+def check(
+    org: str | None = typer.Option(None, "--org", metavar="ID", help="Only this organisation."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Try the connection: three calls per organisation, each with its verdict. Exit 3 when one fails."""
+    settings = load_settings()
+    organizations = [settings.organization(org)] if org else list(settings.organizations)
+    verdicts = [verdict for organization in organizations for verdict in check_organization(settings, organization)]
+    good = all(verdict.passed for verdict in verdicts)
+    if as_json:
+        print_json({"ok": good, "checks": [asdict(verdict) for verdict in verdicts]})
+    else:
+        print_verdicts(verdicts)
+    if not good:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+def check_organization(settings: Settings, organization: Organization) -> list[Verdict]:
+    """Make the three calls in the documented order; the connection is good when all pass."""
+    quick = settings.model_copy(update={"polling": settings.polling.model_copy(update={"attempts": 2})})
+    return list(_verdicts(Onelens(quick).client(organization)))
+
+
+def print_verdicts(verdicts: list[Verdict]) -> None:
+    """Print one line per call."""
+    for verdict in verdicts:
+        mark = "[green]ok  [/]" if verdict.passed else "[bold red]FAIL[/]"
+        stdout.print(mark, end=" ")
+        stdout.print(f"{verdict.organization_id}: {verdict.endpoint}: {verdict.reason}", markup=False, soft_wrap=True)
+
+
+def _verdicts(client: AnalyticsClient) -> Iterator[Verdict]:
+    day = newest_possible_day(utc_now(), Family.ENGAGEMENT)
+    for name in _CHECKED:
+        endpoint = ENDPOINTS[name]
+        try:
+            day, request_id = _call(client, endpoint, day)
+        except errors.OnelensError as error:
+            yield Verdict(client.organization_id, name, False, str(error), getattr(error, "request_id", None))
+        else:
+            yield Verdict(client.organization_id, name, True, f"answered for {day}", request_id)
+
+
+def _call(client: AnalyticsClient, endpoint: Endpoint, day: dt.date) -> tuple[dt.date, str | None]:
+    """Ask for one page of `day`, or of the newest day the API says it has."""
+    window = Window(day, day + dt.timedelta(days=1))
+    try:
+        page = next(client.pages(endpoint, endpoint.queries[0], window))
+    except errors.NotYetAvailableError as error:
+        if error.latest_day is None or error.latest_day >= day:
+            raise
+        return _call(client, endpoint, error.latest_day)
+    return day, page.request_id

@@ -1,0 +1,150 @@
+"""`demo` and `dev`: everything on made-up data, and the Dagster UI."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from onelens_claude.cli.checking import check_organization, print_verdicts
+from onelens_claude.cli.loading import print_reconciliation, run_backfill
+from onelens_claude.cli.output import note, print_table, stdout, usd
+from onelens_claude.demo import DEMO_CONFIG, demo_days, demo_world
+from onelens_claude.errors import SettingsError
+from onelens_claude.instance import prepare_home
+from onelens_claude.resources import Onelens
+from onelens_claude.settings import DEFAULT_CONFIG, PROJECT_ROOT, load_settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+_TABLES: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    (
+        "Loaded into the raw layer",
+        ("endpoint", "pulls", "pages", "rows", "bytes"),
+        """select endpoint, count(*), sum(page_count)::bigint, sum(row_count)::bigint, sum(byte_count)::bigint
+        from claude_raw.pulls
+        where status = 'complete' and run_id = $run_id
+        group by endpoint
+        order by endpoint""",
+    ),
+    (
+        "Top spenders",
+        ("organisation", "user", "spent (USD)", "list price (USD)"),
+        """select organization_id, coalesce(email, name, user_id), sum(amount_usd), sum(list_amount_usd)
+        from marts.user_daily_spend
+        left join marts.dim_claude_users using (organization_id, user_id)
+        where activity_date between $first and $last
+        group by all
+        order by sum(amount_usd) desc
+        limit 8""",
+    ),
+    (
+        "Spend by product",
+        ("product", "spent (USD)", "of it unattributed (USD)"),
+        """select coalesce(product, '(none)'), sum(amount_usd),
+            coalesce(sum(amount_usd) filter (attribution = 'unattributed'), 0)
+        from marts.fct_claude_costs
+        where activity_date between $first and $last
+        group by all
+        order by sum(amount_usd) desc""",
+    ),
+    (
+        "Spend by model",
+        ("model", "spent (USD)"),
+        """select coalesce(model, '(none)'), sum(amount_usd)
+        from marts.fct_claude_costs
+        where activity_date between $first and $last
+        group by all
+        order by sum(amount_usd) desc""",
+    ),
+    (
+        "Seats on the newest day",
+        ("organisation", "day", "seats", "active this month", "share of seats in use"),
+        """select organization_id, activity_date, assigned_seat_count, monthly_active_user_count,
+            round(100 * monthly_active_user_count / nullif(assigned_seat_count, 0))::integer || ' %'
+        from marts.org_daily_adoption
+        where activity_date <= $last
+        qualify row_number() over (partition by organization_id order by activity_date desc) = 1
+        order by organization_id""",
+    ),
+)
+
+
+def demo() -> None:
+    """Load 45 days of two made-up organisations from the local API server and show what came of it."""
+    first, last = demo_days()
+    with demo_world():
+        settings = load_settings()
+        stdout.rule("Connection check")
+        verdicts = [
+            one for organization in settings.organizations for one in check_organization(settings, organization)
+        ]
+        print_verdicts(verdicts)
+        if not all(verdict.passed for verdict in verdicts):
+            note("The connection check failed.")
+            raise typer.Exit(1)
+        outcome = run_backfill(settings, (first, last), [])
+    if outcome["reconciliation"]:
+        stdout.rule("Reconciliation: is every cent accounted for?")
+        print_reconciliation(outcome["reconciliation"])
+        with Onelens(settings).warehouse().reader() as connection:
+            _print_tables(connection, {"run_id": outcome["runs"][0], "first": first, "last": last})
+    for problem in [*outcome["failures"], *outcome["failed_checks"], *outcome["warnings"]]:
+        note(f"Look at: {problem}")
+    if not outcome["ok"]:
+        note("The demo did not work as a whole.")
+        raise typer.Exit(1)
+    stdout.rule("What to type next")
+    config = os.path.relpath(DEMO_CONFIG)
+    stdout.print("make dev", style="bold")
+    stdout.print("    the Dagster UI over this data")
+    command = f'ONELENS_CONFIG={config} .venv/bin/onelens-claude query "from marts.user_monthly_spend limit 5"'
+    stdout.print(command, style="bold", markup=False, soft_wrap=True)
+    stdout.print("    ask the marts yourself; `status` instead of `query ...` shows what is complete")
+
+
+def dev(
+    port: int = typer.Option(3000, "--port", help="Port of the UI."),
+) -> None:
+    """Open the Dagster UI (webserver and daemon) over your settings, or over the demo's where you have none."""
+    if os.environ.get("ONELENS_CONFIG") or DEFAULT_CONFIG.exists():
+        load_settings()
+        _serve(port)
+    elif DEMO_CONFIG.exists():
+        note("There is no onelens.yaml; this is the demo's data, with its API server running beside the UI.")
+        with demo_world():
+            _serve(port)
+    else:
+        raise SettingsError(
+            "There is nothing to show yet. Run `make demo` for made-up data, "
+            "or copy onelens.example.yaml to onelens.yaml and name your organisation there."
+        )
+
+
+def _serve(port: int) -> None:
+    prepare_home()
+    note(f"Opening http://127.0.0.1:{port} (stop with Ctrl-C).")
+    arguments = ["dev", "--workspace", str(PROJECT_ROOT / "workspace.yaml"), "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "dagster", *arguments, "--log-level", "warning"]
+    try:
+        done = subprocess.run(command, cwd=PROJECT_ROOT, check=False)  # noqa: S603 - our own arguments
+    except KeyboardInterrupt:
+        return
+    if done.returncode:
+        raise typer.Exit(1)
+
+
+def _print_tables(connection: duckdb.DuckDBPyConnection, values: dict[str, Any]) -> None:
+    for title, columns, sql in _TABLES:
+        wanted = {name: value for name, value in values.items() if f"${name}" in sql}
+        rows = connection.execute(sql, wanted).fetchall()
+        print_table(columns, [[_cell(value) for value in row] for row in rows], title=title)
+
+
+def _cell(value: Any) -> Any:
+    return usd(value * 100) if isinstance(value, Decimal) else value

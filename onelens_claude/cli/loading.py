@@ -1,0 +1,186 @@
+"""`backfill` and `daily`: pull, build, check, publish."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from onelens_claude.assets.raw import IngestConfig
+from onelens_claude.cli.output import JSON_OPTION, note, print_json, usd
+from onelens_claude.cli.runs import JobResult, run_job
+from onelens_claude.clock import utc_now
+from onelens_claude.endpoints import Family, first_available_day, newest_possible_day
+from onelens_claude.errors import SettingsError
+from onelens_claude.jobs import raw_config
+from onelens_claude.partitions import range_tags
+from onelens_claude.resources import Onelens
+from onelens_claude.schedules import due_range
+from onelens_claude.settings import Settings, load_settings
+from onelens_claude.status import all_statuses
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_VERBOSE = typer.Option(False, "--verbose", "-v", help="Log every step to stderr.")
+
+
+def backfill(
+    org: str | None = typer.Option(None, "--org", metavar="ID", help="Only this organisation."),
+    first: str | None = typer.Option(None, "--from", metavar="DATE", help="First day, YYYY-MM-DD. [default: oldest]"),
+    last: str | None = typer.Option(None, "--to", metavar="DATE", help="Last day, inclusive. [default: yesterday]"),
+    as_json: bool = JSON_OPTION,
+    verbose: bool = _VERBOSE,
+) -> None:
+    """Pull every endpoint over a range of days, then build the marts, check and publish.
+
+    The default range is everything the API allows. A backfill that was interrupted goes on where it stopped.
+    """
+    settings = load_settings()
+    organizations = [settings.organization(org).id] if org else []
+    days = _range(first, last)
+    result = run_backfill(settings, days, organizations, verbose=verbose)
+    _finish(result, as_json=as_json)
+
+
+def daily(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:
+    """Do what the schedule does: pull new, missing and changed days, build the marts, check and publish."""
+    settings = load_settings()
+    warehouse = Onelens(settings).warehouse()
+    with warehouse.writer() as connection:
+        first, last = due_range(connection, settings)
+    note(f"Pulling what is due from {first} to {last}.")
+    result = run_job("daily_job", settings, tags=range_tags(first, last), config=DAILY_CONFIG, verbose=verbose)
+    _finish(_outcome(settings, [result]), as_json=as_json)
+
+
+DAILY_CONFIG = raw_config(IngestConfig(only_due=True, raise_failures=False))
+
+
+def run_backfill(
+    settings: Settings, days: tuple[dt.date, dt.date], organizations: list[str], *, verbose: bool = False
+) -> dict[str, Any]:
+    """Run `ingest_job` over the days and `marts_job` after it; return what to print."""
+    marker = Onelens(settings).warehouse().path.parent / "backfill.json"
+    since = _begin(marker, days, organizations)
+    config = IngestConfig(organizations=organizations, skip_pulled_since=since)
+    note(f"Pulling {days[0]} to {days[1]}.")
+    ingest = run_job("ingest_job", settings, tags=range_tags(*days), config=raw_config(config), verbose=verbose)
+    note("Building and checking the marts.")
+    marts = run_job("marts_job", settings, verbose=verbose)
+    if ingest.success:
+        marker.unlink(missing_ok=True)
+    return _outcome(settings, [ingest, marts])
+
+
+def _begin(marker: Path, days: tuple[dt.date, dt.date], organizations: list[str]) -> str | None:
+    """Note that a backfill begins; return when it began if the same one was interrupted before."""
+    this = {"from": str(days[0]), "to": str(days[1]), "organizations": organizations}
+    try:
+        interrupted = json.loads(marker.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        interrupted = {}
+    if {**this, "began_at": interrupted.get("began_at")} == interrupted:
+        note(f"Going on with the backfill that began at {interrupted['began_at']}.")
+        return str(interrupted["began_at"])
+    try:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        new = marker.with_suffix(".new")
+        new.write_text(json.dumps({**this, "began_at": utc_now().isoformat()}), encoding="utf-8")
+        new.replace(marker)
+    except OSError as error:
+        raise SettingsError(f"warehouse.path: {marker.parent}: cannot be written: {error.strerror}") from None
+    return None
+
+
+def _range(first: str | None, last: str | None) -> tuple[dt.date, dt.date]:
+    now = utc_now()
+    oldest, newest = first_available_day(now.date()), newest_possible_day(now, Family.COST)
+    start = _date("--from", first) if first else oldest
+    end = _date("--to", last) if last else newest
+    if end > newest:
+        raise SettingsError(f"--to {end}: that day is not over yet (UTC); the newest possible is {newest}")
+    if start < oldest:
+        raise SettingsError(f"--from {start}: the API holds nothing before {oldest}")
+    if start > end:
+        raise SettingsError(f"--from {start} is after --to {end}")
+    return start, end
+
+
+def _date(option: str, text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"{option} {text!r} is no date; write YYYY-MM-DD") from None
+
+
+def _outcome(settings: Settings, results: list[JobResult]) -> dict[str, Any]:
+    warehouse = Onelens(settings).warehouse()
+    statuses, reconciliation = [], []
+    if warehouse.serving_path.exists():
+        with warehouse.reader() as connection:
+            statuses = all_statuses(connection, settings, utc_now())
+            reconciliation = reconciliation_lines(connection)
+    failures = [failure for result in results for failure in result.failures]
+    failed_checks = [check for result in results for check in result.failed_checks]
+    return {
+        "ok": all(result.success for result in results) and not failed_checks,
+        "runs": [result.run_id for result in results],
+        "failures": failures,
+        "failed_checks": failed_checks,
+        "warnings": [check for result in results for check in result.warned_checks],
+        "status": [asdict(status) for status in statuses],
+        "reconciliation": reconciliation,
+    }
+
+
+def reconciliation_lines(connection: Any) -> list[dict[str, Any]]:
+    """Return per organisation: total, users, unattributed, and whether they add up on every day."""
+    rows = connection.execute(
+        """select organization_id, min(activity_date), max(activity_date), count(*), sum(total_cents),
+            sum(user_cents), sum(unattributed_cents), count(*) filter (status <> 'exact'),
+            sum(total_cents) = sum(user_cents) + sum(unattributed_cents)
+        from marts.cost_reconciliation
+        group by organization_id
+        order by organization_id"""
+    ).fetchall()
+    names = (
+        "organization_id",
+        "first_day",
+        "last_day",
+        "days",
+        "total_cents",
+        "user_cents",
+        "unattributed_cents",
+        "days_not_exact",
+        "adds_up",
+    )
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def print_reconciliation(lines: list[dict[str, Any]]) -> None:
+    """Print one line per organisation."""
+    for line in lines:
+        verdict = "exact" if line["adds_up"] and not line["days_not_exact"] else "NOT exact"
+        note(
+            f"{line['organization_id']}: {line['first_day']} to {line['last_day']}: total {usd(line['total_cents'])} "
+            f"= users {usd(line['user_cents'])} + unattributed {usd(line['unattributed_cents'])}: {verdict}"
+            + (f", {line['days_not_exact']} days to look at" if line["days_not_exact"] else "")
+        )
+
+
+def _finish(outcome: dict[str, Any], *, as_json: bool) -> None:
+    """Print what came of it; exit 1 when something failed."""
+    if as_json:
+        print_json(outcome)
+    else:
+        print_reconciliation(outcome["reconciliation"])
+        for kind in ("failures", "failed_checks", "warnings"):
+            for line in outcome[kind]:
+                note(f"{kind.replace('_', ' ').removesuffix('s')}: {line}")
+        note("Done." if outcome["ok"] else "Not everything worked; `onelens-claude status` says what is missing.")
+    if not outcome["ok"]:
+        raise typer.Exit(1)

@@ -1,0 +1,95 @@
+"""How the command line speaks: data on stdout, progress and errors on stderr, colour only where it is wanted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from onelens_claude.resources import OnProgress
+
+_WIDTH_WHEN_PIPED = 200
+stdout = Console(soft_wrap=False, highlight=False, width=None if sys.stdout.isatty() else _WIDTH_WHEN_PIPED)
+stderr = Console(stderr=True, highlight=False)
+
+JSON_OPTION = typer.Option(False, "--json", help="Print JSON instead of a table; amounts are strings.")
+
+
+def print_json(value: Any) -> None:
+    """Print JSON with decimals and dates as strings, so that no amount becomes a float."""
+    typer.echo(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
+    """Print rows; numbers are shown exactly as they are stored, and right-aligned."""
+    rows = list(rows)
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for number, column in enumerate(columns):
+        is_number = any(isinstance(row[number], int | Decimal | float) for row in rows)
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(text(value) for value in row))
+    stdout.print(table)
+
+
+def text(value: Any) -> str:
+    """Return a value for people: empty for null, a decimal in full."""
+    if value is None:
+        return ""
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def usd(cents: Decimal | None) -> str:
+    """Return cents as dollars with every digit there is, at least two: `$412.80`."""
+    if cents is None:
+        return "unknown"
+    whole, _, fraction = f"{cents * Decimal('0.01'):f}".partition(".")
+    return f"${int(whole):,}.{fraction.rstrip('0').ljust(2, '0')}" if cents >= 0 else f"-{usd(-cents)}"
+
+
+@contextmanager
+def progress_bars() -> Iterator[OnProgress | None]:
+    """Yield a callback that draws one bar per endpoint on stderr; nothing where it is no terminal."""
+    if not stderr.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr, transient=True) as progress:
+        tasks: dict[str, Any] = {}
+
+        def on_progress(endpoint: str, done: int, total: int) -> None:
+            if endpoint not in tasks:
+                tasks[endpoint] = progress.add_task(endpoint, total=total)
+            progress.update(tasks[endpoint], completed=done, total=total)
+
+        yield on_progress
+
+
+def note(message: str) -> None:
+    """Say what is going on, on stderr."""
+    stderr.print(message, markup=False, soft_wrap=True)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, dt.date | dt.datetime):
+        return value.isoformat()
+    return str(value)

@@ -1,0 +1,82 @@
+"""Executing the jobs of the code location from a command, on the instance in DAGSTER_HOME."""
+
+from __future__ import annotations
+
+import io
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from onelens_claude.cli.output import note, progress_bars
+from onelens_claude.instance import end_dead_runs, prepare_home, process_tag
+from onelens_claude.resources import ONELENS_RESOURCE, Onelens
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from onelens_claude.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What a run came to."""
+
+    run_id: str
+    success: bool
+    failures: tuple[str, ...]
+    """One message per failed step."""
+    failed_checks: tuple[str, ...]
+    """Checks with severity ERROR that did not pass, with their description."""
+    warned_checks: tuple[str, ...]
+
+
+def run_job(
+    name: str,
+    settings: Settings,
+    *,
+    tags: Mapping[str, str] | None = None,
+    config: dg.RunConfig | None = None,
+    verbose: bool = False,
+) -> JobResult:
+    """Execute one job in this process; the run is in the UI like any other."""
+    from onelens_claude.definitions import build_defs  # noqa: PLC0415 - loading the dbt manifest takes a second
+
+    prepare_home()
+    with dg.DagsterInstance.get() as instance, progress_bars() as on_progress:
+        for run_id in end_dead_runs(instance):
+            note(f"Run {run_id} had been killed; it is marked as failed.")
+        defs = build_defs(resource_overrides={ONELENS_RESOURCE: Onelens(settings, on_progress=on_progress)})
+        level = "INFO" if verbose else "CRITICAL"
+        run_config = {
+            **(config or dg.RunConfig()).to_config_dict(),  # type: ignore[no-untyped-call]
+            "loggers": {"console": {"config": {"log_level": level}}},
+        }
+        # dbt's own output goes to stdout, where a command's data belongs; Dagster keeps it in the run's log.
+        with redirect_stdout(sys.stderr if verbose else io.StringIO()):
+            result = defs.resolve_job_def(name).execute_in_process(
+                instance=instance, run_config=run_config, tags={**process_tag(), **(tags or {})}, raise_on_error=False
+            )
+        return _result(result)
+
+
+def _result(result: dg.ExecuteInProcessResult) -> JobResult:
+    failed: list[str] = []
+    warned: list[str] = []
+    for check in result.get_asset_check_evaluations():
+        if check.passed:
+            continue
+        line = f"{check.asset_key.to_user_string()} {check.check_name}: {check.description or 'did not pass'}"
+        (failed if check.severity is dg.AssetCheckSeverity.ERROR else warned).append(line)
+    failures = []
+    for event in result.get_step_failure_events():
+        error = event.step_failure_data.error
+        user_failure = event.step_failure_data.user_failure_data
+        reason = user_failure.description if user_failure and user_failure.description else None
+        if not reason and error:
+            innermost = error.cause or error
+            reason = innermost.message.strip()
+        failures.append(f"{event.step_key}: {reason or 'failed'}")
+    return JobResult(result.run_id, result.success, tuple(failures), tuple(failed), tuple(warned))

@@ -1,0 +1,47 @@
+"""The code location: the only place where everything is put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from onelens_claude.assets.dbt import build_dbt_assets, build_dbt_resource, dbt_project
+from onelens_claude.assets.raw import build_raw_assets
+from onelens_claude.assets.serving import build_serving_copy
+from onelens_claude.checks import build_checks
+from onelens_claude.jobs import build_jobs
+from onelens_claude.resources import DBT_RESOURCE, ONELENS_RESOURCE, Onelens
+from onelens_claude.schedules import daily_schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from onelens_claude.settings import Settings
+
+
+def build_defs(
+    *, settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """Return the definitions; without `settings` the file is read when a run needs it.
+
+    `resource_overrides` replaces resources by name (`onelens`, `dbt`), so that tests need no monkeypatching.
+    """
+    project = dbt_project()
+    dbt_models = build_dbt_assets(project)
+    marts = sorted(key for key in dbt_models.keys if key.path[0] == "marts")
+    resources: dict[str, Any] = {
+        ONELENS_RESOURCE: Onelens(settings),
+        DBT_RESOURCE: build_dbt_resource(project),
+    }
+    return dg.Definitions(
+        assets=[*build_raw_assets(), dbt_models, build_serving_copy(marts)],
+        asset_checks=build_checks(),
+        jobs=build_jobs(),
+        schedules=[daily_schedule],
+        resources={**resources, **(resource_overrides or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,137 @@
+"""The errors a person is meant to read. Each message says what failed, where, and what to do next.
+
+OnelensError
+├── SettingsError               onelens.yaml, an environment variable or a command-line value is wrong
+├── WarehouseError              a database file cannot be read, written or locked
+├── InvalidPullError            a complete answer that breaks the contract; its bytes are kept aside
+└── ApiError                    the API or the way to it
+    ├── TransportError          no answer: unreachable, reset, timed out, cut off (retried)
+    ├── ServerError             5xx and 529 (retried)
+    ├── RateLimitedError        429 (retried after `retry-after`)
+    ├── MalformedResponseError  an answer that is no page of the API
+    ├── InvalidRequestError     400
+    │   ├── NotYetAvailableError    the day is not there yet; names the newest that is
+    │   └── CursorRefusedError      the cursor expired or does not fit; the query starts again
+    ├── AuthenticationError     401
+    ├── ForbiddenError          403: no scope, or access switched off
+    └── NotFoundError           404
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+
+class OnelensError(Exception):
+    """Base of every error with a message meant for people."""
+
+
+class SettingsError(OnelensError):
+    """A setting is wrong; the message names file, key and reason."""
+
+
+class WarehouseError(OnelensError):
+    """A database file cannot be used; the message names it."""
+
+
+class InvalidPullError(OnelensError):
+    """A pull whose pages all arrived breaks the contract; nothing of it is loaded."""
+
+    error_type = "invalid_data"
+
+    def __init__(self, message: str, *, request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+
+
+class ApiError(OnelensError):
+    """The API refused or failed a request, or no answer arrived."""
+
+    error_type = "api_error"
+    """Default for the ledger's `error_type` where the answer names none."""
+    hint = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str,
+        status: int | None = None,
+        error_type: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        self.reason = message
+        self.status = status
+        self.error_type = error_type or type(self).error_type
+        self.request_id = request_id
+        self.retry_after = retry_after
+        status_text = f"{status} " if status else ""
+        request_text = f" (request {request_id})" if request_id else ""
+        hint_text = f" {self.hint}" if self.hint else ""
+        super().__init__(f"{where}: {status_text}{self.error_type}: {message}{request_text}{hint_text}")
+
+
+class TransportError(ApiError):
+    """No complete answer arrived."""
+
+    error_type = "transport_error"
+    hint = "Check base_url, the network and any proxy."
+
+
+class ServerError(ApiError):
+    """The API failed (5xx, 529)."""
+
+
+class RateLimitedError(ApiError):
+    """Over the organisation's requests per minute (429)."""
+
+    error_type = "rate_limit_error"
+
+
+class MalformedResponseError(ApiError):
+    """Status 200, but the body is no page of the API."""
+
+    error_type = "malformed_response"
+    hint = "Does base_url point to the API, with no login page or proxy in between?"
+
+
+class InvalidRequestError(ApiError):
+    """The API refused the request's parameters (400)."""
+
+    error_type = "invalid_request_error"
+
+
+class NotYetAvailableError(InvalidRequestError):
+    """The day asked for is not aggregated yet."""
+
+    error_type = "not_yet_available"
+    latest_day: dt.date | None = None
+
+
+class CursorRefusedError(InvalidRequestError):
+    """A page cursor was refused; the query must start from its first page."""
+
+
+class AuthenticationError(ApiError):
+    """The key is wrong or revoked (401)."""
+
+    error_type = "authentication_error"
+    hint = "Check the variable or file that holds this organisation's key."
+
+
+class ForbiddenError(ApiError):
+    """The key may not read this (403)."""
+
+    error_type = "permission_error"
+    hint = "The key needs the scope read:analytics and public API access must be on for the organisation."
+
+
+class NotFoundError(ApiError):
+    """No such path (404)."""
+
+    error_type = "not_found_error"
+    hint = "Check base_url; it ends before /v1."

@@ -1,0 +1,155 @@
+"""The command `fake-api`: serves generated organisations until it is stopped.
+
+Belongs here: options, their checks, and the line that tells the address.
+Does not belong here: anything that is served.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+
+import typer
+
+from onelens_claude.fake_api.faults import Fault, parse_fault
+from onelens_claude.fake_api.server import bind, build_server, create_app
+from onelens_claude.fake_api.spec import DEMO_KEY, EARLIEST_DAY, Clock, OrganizationSpec, parse_moment, system_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NAMES = ("Acme Corp", "Globex", "Initech", "Umbrella", "Stark")
+
+
+@dataclass(frozen=True)
+class _Moving:
+    """A clock that starts at a moment given by the user and stands still there."""
+
+    moment: datetime
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+
+def demo_organizations(
+    count: int,
+    *,
+    key: str = DEMO_KEY,
+    seed: int = 1,
+    users: int = 60,
+    first_day: date = EARLIEST_DAY,
+    last_day: date | None = None,
+    plan: Literal["usage", "seat"] | None = None,
+    engagement_lag_days: int = 1,
+) -> list[OrganizationSpec]:
+    """Make `count` organisations: seeds count up, the first has the key itself, the next `<key>-2`, `<key>-3`, ...
+
+    Without a plan, every second one is seat-based. The first two people are the same everywhere when there are several.
+    """
+    return [
+        OrganizationSpec(
+            api_key=key if number == 0 else f"{key}-{number + 1}",
+            seed=seed + number,
+            users=users,
+            first_day=first_day,
+            last_day=last_day,
+            plan=plan or ("seat" if number % 2 else "usage"),
+            name=_NAMES[number % len(_NAMES)] + ("" if number < len(_NAMES) else f" {number}"),
+            email_domain=re.sub(r"[^a-z0-9]", "", _NAMES[number % len(_NAMES)].lower()) + ".example.com",
+            engagement_lag_days=engagement_lag_days,
+            shared_users=min(2, users) if count > 1 else 0,
+        )
+        for number in range(count)
+    ]
+
+
+def _day(name: str, value: str | None) -> date | None:
+    if value is None:
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        _refuse(f"{name}: {value!r} is not a date (YYYY-MM-DD)")
+
+
+def _clock(value: str | None) -> Clock:
+    try:
+        if value is not None:
+            return _Moving(parse_moment(value))
+        system_clock()
+    except ValueError as error:
+        _refuse(f"--now (or ONELENS_NOW): {error}")
+    return system_clock
+
+
+def _faults(texts: Sequence[str]) -> list[Fault]:
+    try:
+        return [parse_fault(text) for text in texts]
+    except ValueError as error:
+        _refuse(f"--fault: {error}")
+
+
+def _refuse(message: str) -> NoReturn:
+    sys.stderr.write(f"fake-api: {message}\n")
+    raise typer.Exit(2)
+
+
+def fake_api(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on the loopback address; 0 picks a free one.")] = 0,
+    users: Annotated[int, typer.Option(min=1, help="Seats of each organisation.")] = 60,
+    from_: Annotated[str | None, typer.Option("--from", help="First day with data (default 2026-01-01).")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Last day with data (default: follows the clock).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first organisation; the next ones count up.")] = 1,
+    now: Annotated[
+        str | None, typer.Option("--now", help="Fixed moment, RFC 3339 (default: ONELENS_NOW, else now).")
+    ] = None,
+    key: Annotated[
+        str, typer.Option("--key", help="API key of the first organisation; the next get -2, -3, ...")
+    ] = DEMO_KEY,
+    rpm: Annotated[int, typer.Option(min=0, help="Requests a minute per organisation; 0 lifts the limit.")] = 60,
+    plan: Annotated[str | None, typer.Option(help="usage or seat (default: alternating, usage first).")] = None,
+    organizations: Annotated[int, typer.Option(min=1, max=50, help="How many organisations to serve.")] = 1,
+    engagement_lag: Annotated[int, typer.Option(min=1, help="Days until engagement of a day is there.")] = 1,
+    fault: Annotated[list[str] | None, typer.Option(help="kind[:name=value,...]; may be repeated.")] = None,
+) -> None:
+    """Serve the local API until interrupted; prints its address on stdout when it answers."""
+    first = _day("--from", from_) or EARLIEST_DAY
+    last = _day("--to", to)
+    if first < EARLIEST_DAY:
+        _refuse(f"--from: the API has nothing before {EARLIEST_DAY}")
+    if last is not None and last < first:
+        _refuse(f"--to: {last} lies before --from {first}")
+    if plan not in {None, "usage", "seat"}:
+        _refuse(f"--plan: {plan!r} is neither usage nor seat")
+    if not key.strip():
+        _refuse("--key: must not be empty")
+    chosen: Literal["usage", "seat"] | None = "seat" if plan == "seat" else "usage" if plan == "usage" else None
+    specs = demo_organizations(
+        organizations,
+        key=key,
+        seed=seed,
+        users=users,
+        first_day=first,
+        last_day=last,
+        plan=chosen,
+        engagement_lag_days=engagement_lag,
+    )
+    app = create_app(specs, now=_clock(now), requests_per_minute=rpm, faults=_faults(fault or []))
+    try:
+        listener = bind(port)
+    except OSError as error:
+        _refuse(f"--port: cannot listen on {port}: {error.strerror or error}")
+    listener.listen()
+    sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}\n")
+    sys.stdout.flush()
+    with contextlib.suppress(KeyboardInterrupt):
+        build_server(app).run(sockets=[listener])
+
+
+def main() -> None:
+    """Run the command alone, as `python -m onelens_claude.fake_api`."""
+    typer.run(fake_api)

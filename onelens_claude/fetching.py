@@ -1,0 +1,232 @@
+"""One pull, from the API to files: every page of every query of an endpoint over one window.
+
+Pages go to a spool folder as they arrive, so memory does not grow with the organisation. Nothing here touches the
+database; a pull that fails half-way leaves only spool files, which the next session sweeps. Imports no Dagster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from onelens_claude.endpoints import GROUP_CAP, Endpoint, Query, Shape
+from onelens_claude.errors import CursorRefusedError, InvalidPullError, InvalidRequestError, NotYetAvailableError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator
+
+    from onelens_claude.client import AnalyticsClient, Page, Window
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """What one pull is to fetch."""
+
+    organization_id: str
+    endpoint: Endpoint
+    window: Window
+
+    def __str__(self) -> str:
+        return f"{self.organization_id}: {self.endpoint.name} {self.window}"
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledPage:
+    """One page on disk."""
+
+    query: Query
+    request_path: str
+    request_id: str | None
+    fetched_at: dt.datetime
+    path: Path
+    byte_count: int
+
+
+@dataclass(slots=True)
+class FetchedPull:
+    """A pull whose last page has arrived."""
+
+    request: PullRequest
+    folder: Path
+    pull_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    pages: list[SpooledPage] = field(default_factory=list)
+    refreshed_stamps: list[dt.datetime] = field(default_factory=list)
+    api_organization_ids: set[str] = field(default_factory=set)
+    sha256: str = ""
+    """Of the SHA-256 of each query's page bodies, in order."""
+
+    @property
+    def fetched_at(self) -> dt.datetime:
+        """When the first page was asked for, UTC."""
+        return self.pages[0].fetched_at
+
+    @property
+    def data_refreshed_at(self) -> dt.datetime | None:
+        """Oldest stamp among the pages: up to when all of them are complete."""
+        return min(self.refreshed_stamps, default=None)
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes of all page bodies."""
+        return sum(page.byte_count for page in self.pages)
+
+
+def fetch(client: AnalyticsClient, request: PullRequest, spool: Path) -> FetchedPull:
+    """Fetch every page of `request` into its own folder under `spool`.
+
+    A capped bucket report is asked again in smaller pieces until each is whole or cannot be split further.
+    Raises the client's ApiErrors; the folder is then gone.
+    """
+    pull = FetchedPull(request=request, folder=spool)
+    pull.folder = spool / pull.pull_id
+    pull.folder.mkdir()
+    digest = hashlib.sha256()
+    try:
+        for query in request.endpoint.queries:
+            _fetch_query(client, pull, query, digest)
+        if request.endpoint.shape is Shape.BUCKETS:
+            _split_capped(client, pull, request.endpoint.queries[-1], digest)
+    except BaseException:
+        shutil.rmtree(pull.folder, ignore_errors=True)
+        raise
+    pull.sha256 = digest.hexdigest()
+    return pull
+
+
+def _fetch_query(client: AnalyticsClient, pull: FetchedPull, query: Query, digest: hashlib._Hash) -> list[SpooledPage]:
+    """Append the pages of one query to the pull; return them."""
+    pages: list[SpooledPage] = []
+    bodies = hashlib.sha256()
+    first = len(pull.pages)
+
+    def spool_page(number: int, page: Page) -> None:
+        nonlocal bodies
+        if number == 1:  # also after a refused cursor: the pages so far are void
+            pages.clear()
+            bodies = hashlib.sha256()
+        path = pull.folder / f"{first + number:06d}.json"
+        path.write_bytes(page.body)
+        bodies.update(page.body)
+        pages.append(SpooledPage(query, page.request_path, page.request_id, page.fetched_at, path, len(page.body)))
+        if page.data_refreshed_at:
+            pull.refreshed_stamps.append(page.data_refreshed_at)
+        if page.api_organization_id:
+            pull.api_organization_ids.add(page.api_organization_id)
+
+    client.read_all(pull.request.endpoint, query, pull.request.window, spool_page)
+    digest.update(bodies.digest())
+    pull.pages.extend(pages)
+    return pages
+
+
+class _Group(msgspec.Struct):
+    product: str | None = None
+    model: str | None = None
+
+
+class _Bucket(msgspec.Struct):
+    results: list[_Group]
+
+
+class _Buckets(msgspec.Struct):
+    data: list[_Bucket]
+
+
+_decode_buckets = msgspec.json.Decoder(_Buckets).decode
+
+
+def _split_capped(client: AnalyticsClient, pull: FetchedPull, detail: Query, digest: hashlib._Hash) -> None:
+    """Ask a capped `detail` again per product, and what is still capped per product and model.
+
+    The values to split by come from an answer grouped by that dimension alone. A group whose product or model is
+    null cannot be filtered for; what it hides stays in the unplaced remainder.
+    """
+    if not _is_capped([page for page in pull.pages if page.query == detail]):
+        return
+    for product in _values(client, pull, "product", {}, digest):
+        by_product = {"products[]": product}
+        try:
+            piece = _fetch_query(client, pull, _piece(detail, by_product), digest)
+        except (NotYetAvailableError, CursorRefusedError):
+            raise
+        except InvalidRequestError as error:
+            # The filter knows fewer products than the answers name; that product's groups stay as far as listed.
+            _log.info("%s: cannot be split by product %s: %s", pull.request, product, error.reason)
+            continue
+        if _is_capped(piece):
+            for model in _values(client, pull, "model", by_product, digest):
+                _fetch_query(client, pull, _piece(detail, {**by_product, "models[]": model}), digest)
+
+
+def _values(
+    client: AnalyticsClient, pull: FetchedPull, dimension: str, filters: dict[str, str], digest: hashlib._Hash
+) -> list[str]:
+    """Return the dimension's values in the window, from an answer grouped by it alone."""
+    query = _piece(Query(f"by_{dimension}", (dimension,)), filters)
+    pages = _fetch_query(client, pull, query, digest)
+    return sorted({value for group in _groups(pages) if (value := getattr(group, dimension)) is not None})
+
+
+def _piece(query: Query, filters: dict[str, str]) -> Query:
+    suffix = ",".join(f"{name}={value}" for name, value in filters.items())
+    return Query(f"{query.name}:{suffix}" if suffix else query.name, query.group_by, filters)
+
+
+def _is_capped(pages: list[SpooledPage]) -> bool:
+    return any(len(bucket.results) >= GROUP_CAP for bucket in _buckets(pages))
+
+
+def _groups(pages: list[SpooledPage]) -> Iterator[_Group]:
+    for bucket in _buckets(pages):
+        yield from bucket.results
+
+
+def _buckets(pages: list[SpooledPage]) -> Iterator[_Bucket]:
+    for page in pages:
+        try:
+            yield from _decode_buckets(page.path.read_bytes()).data
+        except msgspec.ValidationError as error:
+            raise InvalidPullError(
+                f"{page.request_path}: the buckets are of another form: {error}", request_id=page.request_id
+            ) from None
+
+
+@contextmanager
+def spool_session(folder: Path) -> Iterator[Path]:
+    """Yield a fresh spool folder under `folder`, removed at the end; sweep those of sessions that were killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.iterdir():
+        if leftover.is_dir():
+            _sweep(leftover)
+    session = folder / uuid.uuid4().hex
+    lock = FileLock(folder / f"{session.name}.lock")
+    with lock:
+        session.mkdir()
+        try:
+            yield session
+        finally:
+            shutil.rmtree(session, ignore_errors=True)
+    Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _sweep(session: Path) -> None:
+    """Remove a session's folder unless its process still holds the lock."""
+    lock_path = session.with_name(f"{session.name}.lock")
+    try:
+        with FileLock(lock_path, blocking=False):
+            shutil.rmtree(session, ignore_errors=True)
+    except Timeout:
+        return
+    lock_path.unlink(missing_ok=True)

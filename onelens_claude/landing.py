@@ -1,0 +1,373 @@
+"""From "these days of these organisations" to complete pulls in the warehouse.
+
+What belongs here: splitting days into windows, fetching them in parallel, appending what is whole, recording what
+failed and setting refused bytes aside. What does not: HTTP (`client.py`), files of one pull (`fetching.py`), the
+transaction (`appending.py`). Imports no Dagster.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import shutil
+import threading
+import time
+import uuid
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from onelens_claude import errors
+from onelens_claude.appending import AppendedPull, append_pulls, record_failure, register_organizations
+from onelens_claude.client import Window
+from onelens_claude.clock import utc_now
+from onelens_claude.endpoints import Endpoint, Family, Shape, first_available_day, newest_possible_day
+from onelens_claude.fetching import FetchedPull, PullRequest, fetch, spool_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from decimal import Decimal
+    from pathlib import Path
+
+    from onelens_claude.client import AnalyticsClient
+    from onelens_claude.settings import Settings
+    from onelens_claude.warehouse import Warehouse
+
+_log = logging.getLogger(__name__)
+
+FETCH_THREADS = 4
+"""Requests in flight per organisation; more gain nothing at 60 a minute."""
+_FAILURES_IN_A_ROW = 3
+_FINAL = (errors.AuthenticationError, errors.ForbiddenError, errors.NotFoundError, errors.TransportError)
+_BATCH_BYTES = 64 * 1024 * 1024
+_BATCH_PULLS = 60
+_BATCH_SECONDS = 5.0
+
+
+class DayStatus(StrEnum):
+    """What became of one organisation's day."""
+
+    LOADED = "loaded"
+    UNAVAILABLE = "unavailable"
+    """Not there yet, or before the oldest the API answers for: nothing is wrong."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class DayOutcome:
+    """The result of one organisation's day at one endpoint."""
+
+    organization_id: str
+    day: dt.date
+    status: DayStatus
+    reason: str = ""
+    """Why it is not loaded, in the API's own words where it spoke."""
+    row_count: int = 0
+    page_count: int = 0
+    byte_count: int = 0
+    """Pages and bytes are those of the pull's whole window."""
+    amount_cents: Decimal | None = None
+    data_refreshed_at: dt.datetime | None = None
+
+
+@dataclass(slots=True)
+class _Plan:
+    requests: list[PullRequest] = field(default_factory=list)
+    outcomes: list[DayOutcome] = field(default_factory=list)
+    """Of days that need no request to be known as unavailable."""
+
+
+def windows(days: Iterable[dt.date], longest: int) -> list[Window]:
+    """Join consecutive days into as few windows of at most `longest` days as possible, oldest first."""
+    joined: list[Window] = []
+    for day in sorted(set(days)):
+        after = day + dt.timedelta(days=1)
+        if joined and joined[-1].end == day and (after - joined[-1].start).days <= longest:
+            joined[-1] = Window(joined[-1].start, after)
+        else:
+            joined.append(Window(day, after))
+    return joined
+
+
+class Landing:
+    """Pulls days into one warehouse."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        warehouse: Warehouse,
+        clients: Mapping[str, AnalyticsClient],
+        *,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._warehouse = warehouse
+        self._clients = clients
+        self._on_progress = on_progress
+        self._spool_folder = warehouse.path.parent / "spool"
+        self._quarantine_folder = warehouse.path.parent / "quarantine"
+
+    def land(
+        self, endpoint: Endpoint, days_by_organization: Mapping[str, Iterable[dt.date]], *, run_id: str | None = None
+    ) -> list[DayOutcome]:
+        """Pull the days and return one outcome per organisation and day, oldest first.
+
+        An organisation's failure is an outcome, never an exception, so that it does not hold up the others.
+        Raises WarehouseError where nothing can be written.
+        """
+        plan = self._plan(endpoint, days_by_organization)
+        with self._warehouse.writer() as connection:
+            register_organizations(connection, self._settings.organizations, self._settings.polling.revision_days)
+        with spool_session(self._spool_folder) as spool:
+            work = _Work(self, spool, run_id, total=len(plan.requests))
+            outcomes = plan.outcomes + work.run(plan.requests)
+        return sorted(outcomes, key=lambda one: (one.day, one.organization_id))
+
+    def _plan(self, endpoint: Endpoint, days_by_organization: Mapping[str, Iterable[dt.date]]) -> _Plan:
+        now = utc_now()
+        oldest = first_available_day(now.date())
+        newest = newest_possible_day(now, Family.COST)  # yesterday: whether engagement has it, the API says itself
+        plan = _Plan()
+        for organization_id, days in days_by_organization.items():
+            asked = []
+            start = self._settings.organization(organization_id).backfill_start
+            for day in sorted(set(days)):
+                if day < oldest:
+                    reason = f"the API holds nothing before {oldest}"
+                elif day < start:
+                    reason = f"the settings' backfill_start is {start}"
+                elif day > newest:
+                    reason = f"{day} is not over yet (UTC)"
+                else:
+                    asked.append(day)
+                    continue
+                plan.outcomes.append(DayOutcome(organization_id, day, DayStatus.UNAVAILABLE, reason))
+            for window in windows(asked, endpoint.window_days):
+                plan.requests.append(PullRequest(organization_id, endpoint, window))
+        return plan
+
+    def quarantine(self, pull: FetchedPull, error: errors.OnelensError) -> Path:
+        """Keep the bytes of a refused pull for inspection; return their folder."""
+        target = self._quarantine_folder / pull.pull_id
+        self._quarantine_folder.mkdir(parents=True, exist_ok=True)
+        shutil.move(pull.folder, target)
+        note = {
+            "error": str(error),
+            "pages": [{"file": page.path.name, "request_path": page.request_path} for page in pull.pages],
+        }
+        (target / "error.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+        return target
+
+    def client(self, organization_id: str) -> AnalyticsClient:
+        """Return the client of one organisation."""
+        return self._clients[organization_id]
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """Where pulls are appended."""
+        return self._warehouse
+
+    def progress(self, done: int, total: int) -> None:
+        """Tell whoever watches how many pulls are done."""
+        if self._on_progress:
+            self._on_progress(done, total)
+
+
+class _Work:
+    """One call of `land`: the threads that fetch and the batches that are appended."""
+
+    def __init__(self, landing: Landing, spool: Path, run_id: str | None, *, total: int) -> None:
+        self._landing = landing
+        self._spool = spool
+        self._run_id = run_id
+        self._total = total
+        self._done = 0
+        self._batch: list[FetchedPull] = []
+        self._failures: list[tuple[PullRequest, errors.OnelensError]] = []
+        self._batch_since = time.monotonic()
+        self._outcomes: list[DayOutcome] = []
+        self._stopped: dict[str, errors.ApiError] = {}
+        """Organisations whose key or host failed for good: asking again for each window would not help."""
+        self._failures_in_a_row: Counter[str] = Counter()
+        self._latest_day: dict[str, errors.NotYetAvailableError] = {}
+        self._guard = threading.Lock()
+
+    def run(self, requests: list[PullRequest]) -> list[DayOutcome]:
+        """Fetch in parallel per organisation, append in batches, return the outcomes."""
+        organizations = {request.organization_id for request in requests}
+        with ThreadPoolExecutor(max_workers=FETCH_THREADS * max(1, len(organizations))) as executor:
+            slots = {organization: threading.Semaphore(FETCH_THREADS) for organization in organizations}
+            futures: dict[Future[FetchedPull], PullRequest] = {}
+            for request in _interleaved(requests):
+                futures[executor.submit(self._fetch, request, slots[request.organization_id])] = request
+            try:
+                self._collect(futures)
+            except BaseException:
+                executor.shutdown(wait=False, cancel_futures=True)
+                raise
+        return self._outcomes
+
+    def _collect(self, futures: dict[Future[FetchedPull], PullRequest]) -> None:
+        open_futures = set(futures)
+        while open_futures:
+            finished, open_futures = wait(open_futures, timeout=1.0, return_when=FIRST_COMPLETED)
+            for future in finished:
+                asked = futures[future]
+                try:
+                    pull = future.result()
+                except errors.OnelensError as error:
+                    self._fetch_failed(asked, error)
+                    continue
+                self._batch.append(pull)
+                late = self._latest_day.get(asked.organization_id)
+                if late and pull.request.window.end < asked.window.end:
+                    rest = Window(pull.request.window.end, asked.window.end)
+                    self._failures.append((PullRequest(asked.organization_id, asked.endpoint, rest), late))
+                    self._note(rest, asked.organization_id, DayStatus.UNAVAILABLE, late.reason)
+            if self._batch_is_due():
+                self._flush()
+        self._flush()
+
+    def _fetch(self, request: PullRequest, slot: threading.Semaphore) -> FetchedPull:
+        with slot:
+            self._stop_early(request)
+            client = self._landing.client(request.organization_id)
+            try:
+                pull = fetch(client, request, self._spool)
+            except errors.NotYetAvailableError as error:
+                with self._guard:
+                    self._latest_day[request.organization_id] = error
+                shorter = _until(request, error.latest_day)
+                if shorter is None:
+                    raise
+                return fetch(client, shorter, self._spool)
+            except errors.ApiError as error:
+                self._count_failure(request.organization_id, error)
+                raise
+            with self._guard:
+                self._failures_in_a_row[request.organization_id] = 0
+            return pull
+
+    def _count_failure(self, organization_id: str, error: errors.ApiError) -> None:
+        """Stop asking for an organisation whose key or host fails, or whose answers failed several times in a row."""
+        with self._guard:
+            self._failures_in_a_row[organization_id] += 1
+            if isinstance(error, _FINAL) or self._failures_in_a_row[organization_id] >= _FAILURES_IN_A_ROW:
+                self._stopped[organization_id] = error
+
+    def _stop_early(self, request: PullRequest) -> None:
+        """Raise what is already known to come instead of asking for it."""
+        with self._guard:
+            stopped = self._stopped.get(request.organization_id)
+            late = self._latest_day.get(request.organization_id)
+        if stopped:
+            raise _NotAskedError(stopped)
+        if late and late.latest_day and request.window.start > late.latest_day:
+            raise _NotAskedError(late)
+
+    def _fetch_failed(self, request: PullRequest, error: errors.OnelensError) -> None:
+        cause = error.cause if isinstance(error, _NotAskedError) else error
+        status = DayStatus.UNAVAILABLE if isinstance(cause, errors.NotYetAvailableError) else DayStatus.FAILED
+        if cause is error:
+            self._failures.append((request, error))
+            log = _log.info if status is DayStatus.UNAVAILABLE else _log.error
+            log("%s", error)
+        reason = cause.reason if isinstance(cause, errors.NotYetAvailableError) else str(cause)
+        self._finish(request.window, request.organization_id, status, reason)
+
+    def _batch_is_due(self) -> bool:
+        waited = time.monotonic() - self._batch_since
+        return (
+            len(self._batch) >= _BATCH_PULLS
+            or sum(pull.byte_count for pull in self._batch) >= _BATCH_BYTES
+            or (bool(self._batch) and waited >= _BATCH_SECONDS)
+        )
+
+    def _flush(self) -> None:
+        """Append the batch; when a pull in it is refused, append the others one by one."""
+        batch, self._batch, self._batch_since = self._batch, [], time.monotonic()
+        failures, self._failures = self._failures, []
+        if not batch and not failures:
+            return
+        with self._landing.warehouse.writer() as connection:
+            for request, error in failures:
+                record_failure(connection, request, error, pull_id=uuid.uuid4().hex, run_id=self._run_id)
+            try:
+                appended = append_pulls(connection, batch, run_id=self._run_id)
+            except errors.InvalidPullError as error:
+                if len(batch) > 1:
+                    appended = None
+                else:
+                    self._refuse(batch[0], error)
+                    record_failure(connection, batch[0].request, error, pull_id=batch[0].pull_id, run_id=self._run_id)
+                    return
+        if appended is None:
+            for pull in batch:
+                self._batch = [pull]
+                self._flush()
+            return
+        for one in appended:
+            shutil.rmtree(one.pull.folder, ignore_errors=True)
+            self._loaded(one)
+
+    def _refuse(self, pull: FetchedPull, error: errors.InvalidPullError) -> None:
+        folder = self._landing.quarantine(pull, error)
+        _log.error("%s; nothing of it is loaded, its bytes are kept in %s", error, folder)
+        self._finish(pull.request.window, pull.request.organization_id, DayStatus.FAILED, str(error))
+
+    def _loaded(self, appended: AppendedPull) -> None:
+        pull = appended.pull
+        figures = {one.day: one for one in appended.days}
+        for day in pull.request.window.days:
+            of_day = figures.get(day)
+            self._outcomes.append(
+                DayOutcome(
+                    pull.request.organization_id,
+                    day,
+                    DayStatus.LOADED,
+                    row_count=of_day.row_count if of_day else 0,
+                    page_count=len(pull.pages),
+                    byte_count=pull.byte_count,
+                    amount_cents=of_day.amount_cents if of_day else None,
+                    data_refreshed_at=pull.data_refreshed_at,
+                )
+            )
+        self._count_done()
+
+    def _finish(self, window: Window, organization_id: str, status: DayStatus, reason: str) -> None:
+        self._note(window, organization_id, status, reason)
+        self._count_done()
+
+    def _note(self, window: Window, organization_id: str, status: DayStatus, reason: str) -> None:
+        self._outcomes += [DayOutcome(organization_id, day, status, reason) for day in window.days]
+
+    def _count_done(self) -> None:
+        self._done += 1
+        self._landing.progress(self._done, self._total)
+
+
+class _NotAskedError(errors.OnelensError):
+    """A request that was not sent, because `cause` already answers it."""
+
+    def __init__(self, cause: errors.ApiError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _until(request: PullRequest, latest_day: dt.date | None) -> PullRequest | None:
+    """Return the part of a window that is there, when the endpoint takes more than a day and some is."""
+    if request.endpoint.shape is Shape.DAY_ROWS or latest_day is None or latest_day < request.window.start:
+        return None
+    return PullRequest(
+        request.organization_id,
+        request.endpoint,
+        Window(request.window.start, latest_day + dt.timedelta(days=1)),
+    )
+
+
+def _interleaved(requests: list[PullRequest]) -> list[PullRequest]:
+    """Order requests so that every organisation advances, oldest windows first."""
+    return sorted(requests, key=lambda request: (request.window.start, request.organization_id))

@@ -1,0 +1,253 @@
+"""onelens.yaml as typed, validated settings.
+
+What belongs here: every key of the file, its type, default and reason for refusal. Keys themselves are never held:
+`Organization.api_key()` reads the variable or file anew, so a rotated key is used on the next poll.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from onelens_claude.endpoints import FIRST_DAY
+from onelens_claude.errors import SettingsError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_CONFIG = PROJECT_ROOT / "onelens.yaml"
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_HOW_TO_START = (
+    "Copy onelens.example.yaml to onelens.yaml and name your organisation there, "
+    "or run `make demo` to see everything on made-up data."
+)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Organization(_Section):
+    """One Claude Enterprise organisation, read with its own key."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+    name: Annotated[str, Field(min_length=1)] = ""
+    api_key_env: str | None = None
+    api_key_file: str | None = None
+    base_url: str = "https://api.anthropic.com"
+    plan: Literal["usage", "seat"] = "usage"
+    backfill_start: dt.date = FIRST_DAY
+
+    @field_validator("base_url")
+    @classmethod
+    def _https_except_loopback(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("must be scheme, host and port only")
+        if not parts.hostname or parts.scheme not in {"https", "http"}:
+            raise ValueError(f"{value!r} is no http(s) address")
+        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            raise ValueError("must be https (http is accepted for loopback addresses only)")
+        return value.rstrip("/")
+
+    @field_validator("backfill_start")
+    @classmethod
+    def _not_before_first_day(cls, value: dt.date) -> dt.date:
+        if value < FIRST_DAY:
+            raise ValueError(f"{value} is before {FIRST_DAY}, the first day the API holds")
+        return value
+
+    @model_validator(mode="after")
+    def _one_key_source(self) -> Organization:
+        if bool(self.api_key_env) == bool(self.api_key_file):
+            raise ValueError("give exactly one of api_key_env and api_key_file")
+        return self
+
+    @property
+    def display_name(self) -> str:
+        """Name for people; the id where none is given."""
+        return self.name or self.id
+
+    def api_key(self) -> str:
+        """Read the key from its variable or file, now. A SettingsError shows no part of it."""
+        if self.api_key_env:
+            source, key = f"environment variable {self.api_key_env}", os.environ.get(self.api_key_env, "")
+        else:
+            source = f"file {self.api_key_file}"
+            try:
+                key = Path(str(self.api_key_file)).expanduser().read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "not readable as text"
+                raise SettingsError(f"organizations.{self.id}.api_key_file: {source}: {reason}") from None
+        key = key.strip()
+        option = "api_key_env" if self.api_key_env else "api_key_file"
+        if not key:
+            raise SettingsError(f"organizations.{self.id}.{option}: {source} is not set or empty")
+        if not re.fullmatch(r"[\x21-\x7e]+", key):
+            raise SettingsError(
+                f"organizations.{self.id}.{option}: {source} holds characters no key has "
+                "(spaces, line breaks or non-ASCII)"
+            )
+        return key
+
+
+class WarehouseSettings(_Section):
+    """Where the two database files live; relative paths start at the settings file's folder."""
+
+    path: str = "data/onelens.duckdb"
+    serving_path: str = "data/onelens_serving.duckdb"
+
+
+class Polling(_Section):
+    """How the API is asked."""
+
+    requests_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
+    revision_days: Annotated[int, Field(ge=1, le=90)] = 30
+    attempts: Annotated[int, Field(ge=1, le=20)] = 6
+    timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 60
+
+
+class Retention(_Section):
+    """Reserved: deletion after a number of months."""
+
+    months: Literal[12] = 12
+
+
+class Privacy(_Section):
+    """Reserved: addresses are shown as the API gives them."""
+
+    emails: Literal["clear"] = "clear"
+
+
+class Settings(_Section):
+    """The whole file."""
+
+    warehouse: WarehouseSettings = WarehouseSettings()
+    organizations: Annotated[tuple[Organization, ...], Field(min_length=1, strict=False)]
+    polling: Polling = Polling()
+    retention: Retention = Retention()
+    budgets: Annotated[tuple[()], Field(strict=False)] = ()
+    alerts: Annotated[tuple[()], Field(strict=False)] = ()
+    privacy: Privacy = Privacy()
+    source: Annotated[Path, Field(exclude=True)] = DEFAULT_CONFIG
+
+    @model_validator(mode="after")
+    def _unique_organizations(self) -> Settings:
+        ids = [organization.id for organization in self.organizations]
+        twice = sorted({one for one in ids if ids.count(one) > 1})
+        if twice:
+            raise ValueError(f"organizations: id {', '.join(twice)} is given twice")
+        return self
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The working database; `ONELENS_WAREHOUSE` overrides the file."""
+        return self._path("ONELENS_WAREHOUSE", self.warehouse.path)
+
+    @property
+    def serving_path(self) -> Path:
+        """The read-only copy; `ONELENS_SERVING` overrides the file."""
+        return self._path("ONELENS_SERVING", self.warehouse.serving_path)
+
+    def organization(self, organization_id: str) -> Organization:
+        """Return one organisation; SettingsError names those there are."""
+        for organization in self.organizations:
+            if organization.id == organization_id:
+                return organization
+        known = ", ".join(organization.id for organization in self.organizations)
+        raise SettingsError(f"{self.source}: no organisation {organization_id!r}; there is: {known}")
+
+    def _path(self, variable: str, value: str) -> Path:
+        path = Path(os.environ.get(variable) or value).expanduser()
+        base = Path.cwd() if os.environ.get(variable) else self.source.parent
+        return path if path.is_absolute() else (base / path).resolve()
+
+
+def config_path() -> Path:
+    """Return where the settings file is looked for."""
+    return Path(os.environ.get("ONELENS_CONFIG") or DEFAULT_CONFIG).expanduser().absolute()
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read and check the settings file and that every organisation's key can be read.
+
+    Raises SettingsError that names the file, the key in it and the reason.
+    """
+    source = path or config_path()
+    if os.environ.get("ONELENS_ENCRYPTION_KEY"):
+        raise SettingsError(
+            "environment variable ONELENS_ENCRYPTION_KEY: encryption is not part of this version; "
+            "unset it, nothing would be encrypted"
+        )
+    try:
+        text = source.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError(f"There is no settings file at {source}. {_HOW_TO_START}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{source}: cannot be read: {error}") from None
+    try:
+        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a subclass of SafeLoader
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{source}: is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise SettingsError(f"{source}: holds no settings. {_HOW_TO_START}")
+    if "source" in content:
+        raise SettingsError(f"{source}: source: unknown key")
+    try:
+        settings = Settings.model_validate({**content, "source": source})
+    except ValidationError as error:
+        raise SettingsError("\n".join(f"{source}: {line}" for line in _reasons(error, content))) from None
+    for organization in settings.organizations:
+        try:
+            organization.api_key()
+        except SettingsError as error:
+            raise SettingsError(f"{source}: {error}") from None
+    return settings
+
+
+_RESERVED = {"retention.months", "budgets", "alerts", "privacy.emails"}
+_WORDING = {"extra_forbidden": "unknown key", "missing": "required, but not given"}
+
+
+def _reasons(error: ValidationError, content: dict[str, Any]) -> list[str]:
+    """Turn a validation error into one `key: reason` line per fault, without the values of secrets."""
+    lines = []
+    faults = error.errors(include_url=False)
+    for fault in faults:
+        if fault["type"] == "too_short" and len(faults) > 1:  # its members were refused one by one
+            continue
+        names = [str(part) for part in fault["loc"]]
+        key = _dotted(names, content)
+        if key in _RESERVED and fault["type"] in {"literal_error", "too_long"}:
+            reason = "only the default is supported in this version; remove the key"
+        else:
+            reason = _WORDING.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+        lines.append(f"{key}: {reason}" if key else reason)
+    return lines
+
+
+def _dotted(names: list[str], content: dict[str, Any]) -> str:
+    """Return `organizations.acme.plan` for `("organizations", 0, "plan")`."""
+    if len(names) > 1 and names[0] == "organizations" and names[1].isdigit():
+        entry = content["organizations"][int(names[1])]
+        label = entry.get("id") if isinstance(entry, dict) else None
+        names = [names[0], str(label) if label else f"[{names[1]}]", *names[2:]]
+    return ".".join(names)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice instead of keeping the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)

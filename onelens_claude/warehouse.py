@@ -1,0 +1,201 @@
+"""The two database files: one writer at a time, and a serving copy that is replaced as a whole.
+
+What belongs here: connections, the writer lock, the raw tables' DDL, publishing. What does not: what is written
+(`landing.py`, dbt). DuckDB lets an open writer block even readers, so people and tools read the serving copy only.
+Imports no Dagster.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from onelens_claude.endpoints import ENDPOINTS, Endpoint
+from onelens_claude.errors import WarehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+STORAGE_VERSION = "v1.2.0"
+"""Oldest storage format that compresses the payload text; clients from DuckDB 1.2 on can read it."""
+_LOCK_REPORT_SECONDS = 20
+
+_LEDGER_DDL = """
+create schema if not exists claude_raw;
+create table if not exists claude_raw.organizations (
+    organization_id varchar primary key,
+    name varchar not null,
+    plan varchar not null,
+    revision_days integer not null,
+    configured_at timestamp not null
+);
+create table if not exists claude_raw.pulls (
+    pull_sequence bigint not null,
+    pull_id varchar primary key,
+    organization_id varchar not null,
+    endpoint varchar not null,
+    window_start date not null,
+    window_end date not null,
+    status varchar not null check (status in ('complete', 'failed')),
+    fetched_at timestamp not null,
+    data_refreshed_at timestamp,
+    api_organization_id varchar,
+    page_count integer not null,
+    row_count bigint not null,
+    byte_count bigint not null,
+    sha256 varchar,
+    error_type varchar,
+    error_message varchar,
+    request_id varchar,
+    run_id varchar
+);
+create table if not exists claude_raw.schema_drift (
+    organization_id varchar not null,
+    endpoint varchar not null,
+    field varchar not null,
+    first_seen_at timestamp not null,
+    first_pull_id varchar not null,
+    primary key (organization_id, endpoint, field)
+);
+"""
+
+
+def row_columns(endpoint: Endpoint) -> dict[str, str]:
+    """Return column name to stored type of `<endpoint>_rows`: an amount is kept as the API's decimal string."""
+    keys = {
+        "pull_id": "VARCHAR",
+        "organization_id": "VARCHAR",
+        "page_number": "INTEGER",
+        "query": "VARCHAR",
+        "activity_date": "DATE",
+    }
+    return keys | {name: "VARCHAR" if kind == "JSON" else kind for name, kind in endpoint.columns.items()}
+
+
+def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create schema `claude_raw` and its tables where they are missing; add columns a newer version knows."""
+    connection.execute(_LEDGER_DDL)
+    for endpoint in ENDPOINTS.values():
+        connection.execute(
+            f"""create table if not exists claude_raw.{endpoint.name} (
+                pull_id varchar not null,
+                organization_id varchar not null,
+                page_number integer not null,
+                query varchar not null,
+                request_path varchar not null,
+                request_id varchar,
+                fetched_at timestamp not null,
+                payload varchar not null
+            )"""
+        )
+        columns = row_columns(endpoint)
+        declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+        connection.execute(f"create table if not exists claude_raw.{endpoint.rows_table} ({declared})")
+
+
+class Warehouse:
+    """The working file and its serving copy."""
+
+    def __init__(self, path: Path, serving_path: Path) -> None:
+        self.path = path
+        self.serving_path = serving_path
+
+    @property
+    def lock_path(self) -> Path:
+        """File whose lock every writer of the working file holds."""
+        return self.path.with_name(self.path.name + ".lock")
+
+    @contextmanager
+    def writer_lock(self) -> Iterator[None]:
+        """Hold the one writer lock, waiting as long as another holds it; dbt runs under it too."""
+        self._prepare_folder()
+        lock = FileLock(self.lock_path)
+        while True:
+            try:
+                lock.acquire(timeout=_LOCK_REPORT_SECONDS)
+                break
+            except Timeout:
+                _log.info("Waiting for another writer of %s to finish.", self.path)
+            except OSError as error:
+                raise WarehouseError(f"{self.lock_path}: cannot be written: {error.strerror}") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the working file for writing, under the lock; create it and its raw tables when missing."""
+        with self.writer_lock():
+            connection = self._connect()
+            try:
+                create_raw_tables(connection)
+                yield connection
+            finally:
+                connection.close()
+
+    def publish(self) -> int:
+        """Replace the serving copy by the working file as it is now, in one step; return its bytes.
+
+        A reader that holds the old copy keeps it. A crash leaves the old copy, and a leftover for the next call.
+        """
+        with self.writer_lock():
+            if not self.path.exists():
+                raise WarehouseError(f"{self.path}: there is nothing to publish; run a backfill first")
+            self._connect().close()  # opening and closing folds a write-ahead log left by a crash into the file
+            new = self.serving_path.with_name(self.serving_path.name + ".new")
+            try:
+                new.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.path, new)
+                with new.open("rb") as copied:
+                    os.fsync(copied.fileno())
+                duckdb.connect(str(new), read_only=True).close()
+                new.replace(self.serving_path)
+            except OSError as error:
+                raise WarehouseError(f"{self.serving_path}: cannot be replaced: {error.strerror}") from None
+        return self.serving_path.stat().st_size
+
+    @contextmanager
+    def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the serving copy read-only; nothing it runs can reach other files or the network."""
+        if not self.serving_path.exists():
+            raise WarehouseError(
+                f"{self.serving_path}: there is no serving copy yet; run `onelens-claude backfill` or `make demo`"
+            )
+        try:
+            connection = duckdb.connect(
+                str(self.serving_path),
+                read_only=True,
+                config={"enable_external_access": "false", "autoload_known_extensions": "false"},
+            )
+        except duckdb.Error as error:
+            raise WarehouseError(f"{self.serving_path}: cannot be read: {error}") from None
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        try:
+            connection = duckdb.connect(str(self.path), config={"storage_compatibility_version": STORAGE_VERSION})
+        except duckdb.Error as error:
+            raise WarehouseError(f"{self.path}: cannot be opened for writing: {error}") from None
+        connection.execute("set TimeZone = 'UTC'")
+        return connection
+
+    def _prepare_folder(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WarehouseError(f"{self.path.parent}: cannot be created: {error.strerror}") from None
+        if not os.access(self.path.parent, os.W_OK):
+            raise WarehouseError(f"{self.path.parent}: is not writable")

@@ -1,0 +1,132 @@
+"""What the cost and usage marts must say, worked out a second time in plain Python from the remembered pulls.
+
+Slow, obvious, Decimal throughout; shares no code with the models.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from onelens_claude.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
+
+if TYPE_CHECKING:
+    from raw_rows import Pull, RawWarehouse
+
+DAY = dt.timedelta(days=1)
+ORDER = ["incomplete", "provisional", "final"]
+TOKENS = (
+    "uncached_input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_5m_input_tokens",
+    "cache_creation_1h_input_tokens",
+    "output_tokens",
+)
+
+
+def finality(pull: Pull, day: dt.date, revision_days: int) -> str:
+    end = dt.datetime.combine(day + DAY, dt.time())
+    complete = pull.data_refreshed_at >= end if pull.data_refreshed_at else pull.fetched_at >= end + DAY
+    if not complete:
+        return "incomplete"
+    return "final" if pull.fetched_at >= end + revision_days * DAY else "provisional"
+
+
+def current_pulls(warehouse: RawWarehouse, as_of: dt.datetime | None = None) -> dict[tuple[str, dt.date, str], Pull]:
+    """Return (organisation, day, endpoint) to the newest complete pull."""
+    current: dict[tuple[str, dt.date, str], Pull] = {}
+    for pull in sorted(warehouse.pulls, key=lambda p: (p.fetched_at, p.sequence)):
+        if pull.status != "complete" or (as_of and pull.fetched_at > as_of):
+            continue
+        day = pull.start
+        while day < pull.end:
+            current[pull.organization_id, day, pull.endpoint] = pull
+            day += DAY
+    return current
+
+
+def named(row: dict[str, Any], dimensions: tuple[str, ...]) -> tuple[Any, ...]:
+    key = {name: row.get(name) for name in dimensions}
+    if key["product"] == "claude_tag":
+        key["product"] = "claude-tag"
+    if (key["model"] or "").startswith("claude_"):
+        key["model"] = key["model"].replace("_", "-")
+    return tuple(key.values())
+
+
+def money(row: dict[str, Any]) -> list[Decimal]:
+    listed = row["list_amount"] if row.get("list_amount") is not None else row["amount"]
+    return [Decimal(row["amount"]), Decimal(listed)]
+
+
+def counts(row: dict[str, Any]) -> list[int]:
+    cache = row.get("cache_creation") or {}
+    return [
+        row.get("uncached_input_tokens") or 0,
+        row.get("cache_read_input_tokens") or 0,
+        cache.get("ephemeral_5m_input_tokens") or 0,
+        cache.get("ephemeral_1h_input_tokens") or 0,
+        row.get("output_tokens") or 0,
+        (row.get("server_tool_use") or {}).get("web_search_requests") or 0,
+    ]
+
+
+def minus(left: list[Any], right: list[Any]) -> list[Any]:
+    return [a - b for a, b in zip(left, right, strict=True)]
+
+
+def plus(left: list[Any], right: list[Any]) -> list[Any]:
+    return [a + b for a, b in zip(left, right, strict=True)]
+
+
+def facts(warehouse: RawWarehouse, kind: str, as_of: dt.datetime | None = None) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """Return (organisation, day, user, dimensions...) to (measures..., attribution, is_placed, finality, pull id)."""
+    dimensions, measure = (COST_DIMENSIONS, money) if kind == "cost" else (USAGE_DIMENSIONS, counts)
+    nothing: list[Any] = [0, 0] if kind == "cost" else [0] * 6
+    current = current_pulls(warehouse, as_of)
+    result: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for organization_id, day in {(o, d) for o, d, e in current if e == f"{kind}_report"}:
+        report = current[organization_id, day, f"{kind}_report"]
+        users = current.get((organization_id, day, f"user_{kind}_report"))
+        revision_days = warehouse.organizations.get(organization_id, {"revision_days": 30})["revision_days"]
+        state = (
+            min((finality(pull, day, revision_days) for pull in (report, users)), key=ORDER.index)
+            if users
+            else "incomplete"
+        )
+        by_user: dict[tuple[Any, ...], list[Any]] = defaultdict(lambda: list(nothing))
+        by_key: dict[tuple[Any, ...], list[Any]] = defaultdict(lambda: list(nothing))
+        spent = list(nothing)
+        for row in users.rows if users else []:
+            if row["activity_date"] != day or row["actor"]["user_id"] is None:
+                continue
+            key = named(row, dimensions)
+            by_user[row["actor"]["user_id"], key] = plus(by_user[row["actor"]["user_id"], key], measure(row))
+            by_key[key] = plus(by_key[key], measure(row))
+            spent = plus(spent, measure(row))
+        rows = [row for row in report.rows if row["activity_date"] == day]
+        total = list(nothing)
+        for row in (row for row in rows if row["query"] == "total"):
+            total = plus(total, measure(row))
+        listed: dict[tuple[Any, ...], list[Any]] = defaultdict(lambda: list(nothing))
+        first_piece: dict[tuple[Any, ...], str] = {}
+        for row in sorted((r for r in rows if r["query"] != "total"), key=lambda r: (len(r["query"]), r["query"])):
+            raw_key = tuple(row.get(name) for name in dimensions)
+            if first_piece.setdefault(raw_key, row["query"]) == row["query"]:
+                listed[named(row, dimensions)] = plus(listed[named(row, dimensions)], measure(row))
+        lines = {(user, *key): (values, "user", True, users.pull_id) for (user, key), values in by_user.items()}  # type: ignore[union-attr]
+        placed = list(nothing)
+        for key, values in listed.items():
+            remainder = minus(values, by_key.get(key, nothing))
+            if any(value is not None for value in key):
+                placed = plus(placed, remainder)
+                if any(remainder):
+                    lines[None, *key] = (remainder, "unattributed", True, report.pull_id)
+        rest = minus(minus(total, spent), placed)
+        if any(rest):
+            lines[None, *[None] * len(dimensions)] = (rest, "unattributed", False, report.pull_id)
+        for line, (values, attribution, is_placed, pull_id) in lines.items():
+            result[organization_id, day, *line] = (*values, attribution, is_placed, state, pull_id)
+    return result
