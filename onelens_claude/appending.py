@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 AMOUNT_PATTERN = r"-?[0-9]{1,26}(\.[0-9]{1,12})?"
 """A decimal string in cents: what fits DECIMAL(38,12) with no rounding."""
+_FRACTION = r'"(?:{names})"\s*:\s*-?[0-9]+(?:\.[0-9]*[1-9][0-9]*|[eE]-[0-9]+)'
+"""A counter that is no whole number: BIGINT would round it without a word."""
+_DATA_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
+"""What DuckDB raises about the pages; any other error is about the file or the machine."""
 _REFUSED = re.compile(r"refused\|([^|]*)\|([^|]*)\|(.*)", re.DOTALL)
 _KEY = re.compile(rb'"([A-Za-z_][A-Za-z0-9_\-]*)"\s*:')
 _SAMPLE_BYTES = 16_384
@@ -77,7 +81,8 @@ def append_pulls(
 ) -> list[AppendedPull]:
     """Append `pulls` in one transaction and return what each day holds.
 
-    Raises InvalidPullError for the first row that breaks the contract; nothing is then appended.
+    Raises InvalidPullError for the first row that breaks the contract; nothing is then appended. What is wrong with
+    the file or the machine stays a duckdb.Error.
     """
     connection.begin()
     try:
@@ -131,9 +136,9 @@ def _append_endpoint(
     try:
         _insert_pages(connection, endpoint, pulls)
         _insert_rows(connection, endpoint, pulls)
-    except duckdb.Error as error:
+        figures = _figures(connection, endpoint, pulls)
+    except _DATA_ERRORS as error:
         raise _refusal(error, pulls) from None
-    figures = _figures(connection, endpoint, pulls)
     appended = [AppendedPull(pull, tuple(figures.get(pull.pull_id, ()))) for pull in pulls]
     sequence = _next_sequence(connection)
     for number, one in enumerate(appended):
@@ -202,9 +207,13 @@ def _files(pulls: list[FetchedPull]) -> list[str]:
 
 
 def _insert_pages(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pulls: list[FetchedPull]) -> None:
+    """Append the bodies as they came; a counter with a fraction raises here, where the text is at hand."""
+    fraction = _FRACTION.format(names="|".join(row_types.count_fields(endpoint.columns)))
+    refused = _refuse(f"concat(regexp_extract(content, '{fraction}'), ' is no whole number')")
     connection.execute(
         f"""insert into claude_raw.{endpoint.name}
-        select pull_id, organization_id, page_number, query, request_path, request_id, fetched_at, content
+        select pull_id, organization_id, page_number, query, request_path, request_id, fetched_at,
+            case when regexp_matches(content, '{fraction}') then {refused} else content end
         from read_text($files) as pages
         join pages_of_batch on file = pages.filename""",
         {"files": _files(pulls)},
@@ -308,19 +317,19 @@ def _activity_date(endpoint: Endpoint) -> str:
 def _refusal(error: duckdb.Error, pulls: list[FetchedPull]) -> InvalidPullError:
     """Turn what stopped the statement into an error that names the pull, the request and the reason."""
     found = _REFUSED.search(str(error))
-    if not found:
-        requests = ", ".join(str(pull.request) for pull in pulls)
-        reason = " ".join(str(error).split())
-        for pull in pulls:
-            reason = reason.replace(f"{pull.folder}/", "page ")
-        return InvalidPullError(f"{requests}: {reason}", request_id=pulls[0].pages[0].request_id)
-    pull_id, page_number, reason = found.groups()
-    pull = next(one for one in pulls if one.pull_id == pull_id)
-    page = pull.pages[int(page_number) - 1]
+    if found:
+        pull_id, page_number, reason = found.groups()
+        pull = next(one for one in pulls if one.pull_id == pull_id)
+        page = pull.pages[int(page_number) - 1]
+        where = f"{pull.request}: page {page_number}"
+    else:
+        reason = " ".join(str(error).split("Try setting", maxsplit=1)[0].split())
+        named = [(pull, page) for pull in pulls for page in pull.pages if str(page.path) in reason]
+        pull, page = named[0] if named else (pulls[0], pulls[0].pages[0])
+        where = str(pull.request) if named else ", ".join(str(one.request) for one in pulls)
+        reason = reason.replace(f"{pull.folder}/", "")
     request_text = f" (request {page.request_id})" if page.request_id else ""
-    return InvalidPullError(
-        f"{pull.request}: page {page_number}: {reason.strip()}{request_text}", request_id=page.request_id
-    )
+    return InvalidPullError(f"{where}: {reason.strip()}{request_text}", request_id=page.request_id)
 
 
 def _figures(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 import threading
-import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
@@ -33,7 +32,10 @@ API_VERSION = "2023-06-01"
 _CURSOR_RESTARTS = 2
 _RETRIED = (errors.TransportError, errors.ServerError, errors.RateLimitedError)
 _LONGEST_LAG = dt.timedelta(days=31)
-_DAY = re.compile(r"\b(20\d\d-[01]\d-[0-3]\d)\b")
+_PAUSE_AFTER_429 = 10.0
+"""Seconds for everybody who asks the organisation, where the answer names none."""
+_HIDDEN = "[key]"
+_DAY = re.compile(r"(?<!\d)20\d\d-[01]\d-[0-3]\d(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class AnalyticsClient:
         timeout_seconds: float = 60,
         authentication: Literal["x-api-key", "bearer"] = "x-api-key",
         api_version: str = API_VERSION,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         self.organization_id = organization_id
         self._base_url = base_url.rstrip("/")
@@ -117,11 +119,16 @@ class AnalyticsClient:
         self._timeout = (min(10.0, timeout_seconds), timeout_seconds)
         self._authentication = authentication
         self._api_version = api_version
-        self._sleep = sleep
+        self._stopped = threading.Event()
+        self._sleep = sleep or self._stopped.wait
         self._local = threading.local()
 
     def __repr__(self) -> str:
         return f"AnalyticsClient({self.organization_id!r}, {self._base_url!r})"
+
+    def stop(self) -> None:
+        """End every wait and send nothing more; what is asked for from now on raises."""
+        self._stopped.set()
 
     def pages(self, endpoint: Endpoint, query: Query, window: Window) -> Iterator[Page]:
         """Yield every page of one query over one window, in order.
@@ -178,20 +185,29 @@ class AnalyticsClient:
         request_path = endpoint.url_path + "?" + "&".join(f"{key}={quote(value)}" for key, value in asked)
 
         def attempt() -> tuple[Page, _Envelope]:
-            self._rate_limit.acquire()
+            self._rate_limit.acquire(self._pause)
             fetched_at = utc_now()
-            response = self._get(request_path, where)
+            key = self._api_key()
+            response = self._get(request_path, key, where)
             request_id = response.headers.get("request-id")
             if response.status_code != requests.codes.ok:
-                raise _api_error(response, where=where, window=window, has_cursor=cursor is not None)
-            envelope = _read_envelope(response, where=where, request_id=request_id)
+                error = _api_error(response, key, where=where, window=window, has_cursor=cursor is not None)
+                if isinstance(error, errors.RateLimitedError):
+                    self._rate_limit.block(_PAUSE_AFTER_429 if error.retry_after is None else error.retry_after)
+                raise error
+            try:
+                envelope = _read_envelope(response.content, where=where, request_id=request_id)
+                refreshed_at = _moment(envelope.data_refreshed_at, where=where, request_id=request_id)
+            except errors.ApiError as error:
+                error.body = _without_key(response.content, key)
+                raise
             page = Page(
                 query=query,
                 request_path=request_path,
                 request_id=request_id,
                 fetched_at=fetched_at,
                 body=response.content,
-                data_refreshed_at=_moment(envelope.data_refreshed_at, where=where, request_id=request_id),
+                data_refreshed_at=refreshed_at,
                 api_organization_id=envelope.organization_id,
             )
             return page, envelope
@@ -199,23 +215,20 @@ class AnalyticsClient:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_RETRIED),
             stop=tenacity.stop_after_attempt(self._attempts),
-            wait=self._wait,
-            sleep=self._sleep,
+            wait=_wait,
+            sleep=self._pause,
             reraise=True,
         )
         return retrying(attempt)
 
-    def _wait(self, state: tenacity.RetryCallState) -> float:
-        """Return the pause before the next attempt; a 429 holds up everybody who asks this organisation."""
-        error = state.outcome.exception() if state.outcome else None
-        backoff = tenacity.wait_exponential_jitter(initial=0.5, max=30, jitter=0.5)(state)
-        if isinstance(error, errors.RateLimitedError):
-            self._rate_limit.block(error.retry_after if error.retry_after is not None else backoff)
-            return 0.0  # the shared limit does the waiting
-        return backoff
+    def _pause(self, seconds: float) -> None:
+        self._sleep(seconds)
+        if self._stopped.is_set():
+            raise errors.StoppedError(f"{self.organization_id}: stopped")
 
-    def _get(self, request_path: str, where: str) -> requests.Response:
-        key = self._api_key()
+    def _get(self, request_path: str, key: str, where: str) -> requests.Response:
+        if self._stopped.is_set():
+            raise errors.StoppedError(f"{self.organization_id}: stopped")
         credentials = {"x-api-key": key} if self._authentication == "x-api-key" else {"authorization": f"Bearer {key}"}
         try:
             return self._session.get(
@@ -225,9 +238,8 @@ class AnalyticsClient:
                 allow_redirects=False,  # a redirect would carry the key elsewhere
             )
         except requests.RequestException as error:
-            raise errors.TransportError(
-                f"no complete answer from {self._base_url}: {_root_cause(error)}", where=where
-            ) from None
+            reason = _root_cause(error).replace(key, _HIDDEN)
+            raise errors.TransportError(f"no complete answer from {self._base_url}: {reason}", where=where) from None
 
     @property
     def _session(self) -> requests.Session:
@@ -238,6 +250,15 @@ class AnalyticsClient:
             session.auth = _no_netrc
             self._local.session = session
         return session
+
+
+_backoff = tenacity.wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Return the pause before the next attempt; after a 429 the shared limit does the waiting."""
+    error = state.outcome.exception() if state.outcome else None
+    return 0.0 if isinstance(error, errors.RateLimitedError) else _backoff(state)
 
 
 def request_parameters(endpoint: Endpoint, query: Query, window: Window) -> list[tuple[str, str]]:
@@ -264,11 +285,15 @@ def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _read_envelope(response: requests.Response, *, where: str, request_id: str | None) -> _Envelope:
-    body = response.content
+def _without_key(body: bytes, key: str) -> bytes:
+    """Return an answer that will be shown or kept aside; a proxy's error page may repeat the request's headers."""
+    return body.replace(key.encode(), _HIDDEN.encode())
+
+
+def _read_envelope(body: bytes, *, where: str, request_id: str | None) -> _Envelope:
     if body.lstrip()[:1] == b"<":
         raise errors.MalformedResponseError(
-            "the answer is HTML, not JSON", where=where, status=response.status_code, request_id=request_id
+            "the answer has status 200, but is HTML, not JSON", where=where, request_id=request_id
         )
     try:
         envelope = _decode_envelope(body)
@@ -290,8 +315,9 @@ def _moment(text: str | None, *, where: str, request_id: str | None) -> dt.datet
     if text is None:
         return None
     try:
-        return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
-    except ValueError:
+        moment = dt.datetime.fromisoformat(text)
+        return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
         raise errors.MalformedResponseError(
             f"data_refreshed_at {text!r} is no RFC 3339 moment", where=where, request_id=request_id
         ) from None
@@ -305,11 +331,13 @@ _BY_STATUS: dict[int, type[errors.ApiError]] = {
 }
 
 
-def _api_error(response: requests.Response, *, where: str, window: Window, has_cursor: bool) -> errors.ApiError:
+def _api_error(
+    response: requests.Response, key: str, *, where: str, window: Window, has_cursor: bool
+) -> errors.ApiError:
     """Turn a status other than 200 into the matching error, quoting the API's own words."""
     status = response.status_code
     try:
-        body = _decode_error(response.content)
+        body = _decode_error(_without_key(response.content, key))
     except (msgspec.DecodeError, UnicodeDecodeError):
         body = _ErrorBody()
     detail = body.error or _ErrorDetail()
@@ -342,19 +370,22 @@ def _api_error(response: requests.Response, *, where: str, window: Window, has_c
 def _latest_available_day(message: str, window: Window) -> dt.date | None:
     """Return the newest day the message names as available, when the window reaches beyond it.
 
-    The message may repeat the day asked for, so the oldest day it names counts; one that lies far back belongs to
-    another complaint ("no earlier than ...").
+    The message may repeat the window's own ends, which count only when it names nothing else; a day that lies far
+    back belongs to another complaint ("no earlier than ...").
     """
-    days = []
-    for text in _DAY.findall(message):
-        try:
-            days.append(dt.date.fromisoformat(text))
-        except ValueError:
-            continue
-    latest = min(days, default=None)
-    if latest is None or "available" not in message.lower() or latest >= window.end - dt.timedelta(days=1):
+    if "available" not in message.lower():
         return None
-    return latest if utc_now().date() - latest <= _LONGEST_LAG else None
+    last = window.end - dt.timedelta(days=1)
+    oldest = utc_now().date() - _LONGEST_LAG
+    named = {day for text in _DAY.findall(message) if (day := _date(text)) and oldest <= day < last}
+    return max(named - {window.start}, default=window.start if window.start in named else None)
+
+
+def _date(text: str) -> dt.date | None:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _retry_after(text: str | None) -> float | None:
@@ -369,7 +400,7 @@ def _retry_after(text: str | None) -> float | None:
         moment = parsedate_to_datetime(text)
     except ValueError:
         return None
-    return max(0.0, (moment - dt.datetime.now(dt.UTC)).total_seconds())
+    return max(0.0, (moment.astimezone(dt.UTC) - dt.datetime.now(dt.UTC)).total_seconds())
 
 
 def _root_cause(error: BaseException) -> str:

@@ -9,15 +9,17 @@ import datetime as dt
 import os
 import socket
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import yaml
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from onelens_claude.clock import utc_now
 from onelens_claude.endpoints import Family, first_available_day, newest_possible_day
 from onelens_claude.fake_api import create_app, running_server
-from onelens_claude.fake_api.cli import demo_organizations
+from onelens_claude.fake_api.spec import demo_organizations
 from onelens_claude.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -69,7 +71,19 @@ def demo_world() -> Iterator[Path]:
         os.environ["DAGSTER_HOME"] = str(DEMO_FOLDER / ".dagster")
         for variable in ("ONELENS_WAREHOUSE", "ONELENS_SERVING"):
             os.environ.pop(variable, None)
-        yield DEMO_CONFIG
+        event.listen(Engine, "connect", _do_not_wait_for_the_disk)
+        try:
+            yield DEMO_CONFIG
+        finally:
+            event.remove(Engine, "connect", _do_not_wait_for_the_disk)
+
+
+def _do_not_wait_for_the_disk(connection: Any, _record: Any) -> None:
+    """Let SQLite leave syncing to the system: most of the demo's time would be Dagster's event log waiting for disks.
+
+    Only a power cut could damage it, and the demo is made anew by running it again.
+    """
+    connection.execute("pragma synchronous = off")
 
 
 def _usual_port() -> int:

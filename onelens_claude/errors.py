@@ -3,6 +3,7 @@
 OnelensError
 ├── SettingsError               onelens.yaml, an environment variable or a command-line value is wrong
 ├── WarehouseError              a database file cannot be read, written or locked
+├── StoppedError                the work was called off while a request waited
 ├── InvalidPullError            a complete answer that breaks the contract; its bytes are kept aside
 └── ApiError                    the API or the way to it
     ├── TransportError          no answer: unreachable, reset, timed out, cut off (retried)
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 class OnelensError(Exception):
     """Base of every error with a message meant for people."""
 
+    body: bytes | None = None
+    """The answer, where one arrived whose form is wrong: kept aside for inspection."""
+
 
 class SettingsError(OnelensError):
     """A setting is wrong; the message names file, key and reason."""
@@ -35,6 +39,10 @@ class SettingsError(OnelensError):
 
 class WarehouseError(OnelensError):
     """A database file cannot be used; the message names it."""
+
+
+class StoppedError(OnelensError):
+    """The work was called off, for instance by Ctrl-C, while a request waited."""
 
 
 class InvalidPullError(OnelensError):

@@ -19,7 +19,13 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from onelens_claude.endpoints import GROUP_CAP, Endpoint, Query, Shape
-from onelens_claude.errors import CursorRefusedError, InvalidPullError, InvalidRequestError, NotYetAvailableError
+from onelens_claude.errors import (
+    CursorRefusedError,
+    InvalidPullError,
+    InvalidRequestError,
+    NotYetAvailableError,
+    WarehouseError,
+)
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -50,6 +56,8 @@ class SpooledPage:
     request_path: str
     request_id: str | None
     fetched_at: dt.datetime
+    data_refreshed_at: dt.datetime | None
+    api_organization_id: str | None
     path: Path
     byte_count: int
 
@@ -62,8 +70,6 @@ class FetchedPull:
     folder: Path
     pull_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     pages: list[SpooledPage] = field(default_factory=list)
-    refreshed_stamps: list[dt.datetime] = field(default_factory=list)
-    api_organization_ids: set[str] = field(default_factory=set)
     sha256: str = ""
     """Of the SHA-256 of each query's page bodies, in order."""
 
@@ -75,7 +81,12 @@ class FetchedPull:
     @property
     def data_refreshed_at(self) -> dt.datetime | None:
         """Oldest stamp among the pages: up to when all of them are complete."""
-        return min(self.refreshed_stamps, default=None)
+        return min((page.data_refreshed_at for page in self.pages if page.data_refreshed_at), default=None)
+
+    @property
+    def api_organization_ids(self) -> set[str]:
+        """Who the API says these pages are of; empty where the endpoint does not say."""
+        return {page.api_organization_id for page in self.pages if page.api_organization_id}
 
     @property
     def byte_count(self) -> int:
@@ -87,17 +98,21 @@ def fetch(client: AnalyticsClient, request: PullRequest, spool: Path) -> Fetched
     """Fetch every page of `request` into its own folder under `spool`.
 
     A capped bucket report is asked again in smaller pieces until each is whole or cannot be split further.
-    Raises the client's ApiErrors; the folder is then gone.
+    Raises the client's ApiErrors and InvalidPullError; the folder is then gone. WarehouseError where the spool cannot
+    be written.
     """
     pull = FetchedPull(request=request, folder=spool)
     pull.folder = spool / pull.pull_id
-    pull.folder.mkdir()
     digest = hashlib.sha256()
     try:
+        pull.folder.mkdir()
         for query in request.endpoint.queries:
             _fetch_query(client, pull, query, digest)
         if request.endpoint.shape is Shape.BUCKETS:
             _split_capped(client, pull, request.endpoint.queries[-1], digest)
+    except OSError as error:
+        shutil.rmtree(pull.folder, ignore_errors=True)
+        raise _spool_error(pull.folder, error) from None
     except BaseException:
         shutil.rmtree(pull.folder, ignore_errors=True)
         raise
@@ -119,11 +134,18 @@ def _fetch_query(client: AnalyticsClient, pull: FetchedPull, query: Query, diges
         path = pull.folder / f"{first + number:06d}.json"
         path.write_bytes(page.body)
         bodies.update(page.body)
-        pages.append(SpooledPage(query, page.request_path, page.request_id, page.fetched_at, path, len(page.body)))
-        if page.data_refreshed_at:
-            pull.refreshed_stamps.append(page.data_refreshed_at)
-        if page.api_organization_id:
-            pull.api_organization_ids.add(page.api_organization_id)
+        pages.append(
+            SpooledPage(
+                query=query,
+                request_path=page.request_path,
+                request_id=page.request_id,
+                fetched_at=page.fetched_at,
+                data_refreshed_at=page.data_refreshed_at,
+                api_organization_id=page.api_organization_id,
+                path=path,
+                byte_count=len(page.body),
+            )
+        )
 
     client.read_all(pull.request.endpoint, query, pull.request.window, spool_page)
     digest.update(bodies.digest())
@@ -153,7 +175,7 @@ def _split_capped(client: AnalyticsClient, pull: FetchedPull, detail: Query, dig
     The values to split by come from an answer grouped by that dimension alone. A group whose product or model is
     null cannot be filtered for; what it hides stays in the unplaced remainder.
     """
-    if not _is_capped([page for page in pull.pages if page.query == detail]):
+    if not _is_capped(pull, [page for page in pull.pages if page.query == detail]):
         return
     for product in _values(client, pull, "product", {}, digest):
         by_product = {"products[]": product}
@@ -165,7 +187,7 @@ def _split_capped(client: AnalyticsClient, pull: FetchedPull, detail: Query, dig
             # The filter knows fewer products than the answers name; that product's groups stay as far as listed.
             _log.info("%s: cannot be split by product %s: %s", pull.request, product, error.reason)
             continue
-        if _is_capped(piece):
+        if _is_capped(pull, piece):
             for model in _values(client, pull, "model", by_product, digest):
                 _fetch_query(client, pull, _piece(detail, {**by_product, "models[]": model}), digest)
 
@@ -176,7 +198,7 @@ def _values(
     """Return the dimension's values in the window, from an answer grouped by it alone."""
     query = _piece(Query(f"by_{dimension}", (dimension,)), filters)
     pages = _fetch_query(client, pull, query, digest)
-    return sorted({value for group in _groups(pages) if (value := getattr(group, dimension)) is not None})
+    return sorted({value for group in _groups(pull, pages) if (value := getattr(group, dimension)) is not None})
 
 
 def _piece(query: Query, filters: dict[str, str]) -> Query:
@@ -184,41 +206,54 @@ def _piece(query: Query, filters: dict[str, str]) -> Query:
     return Query(f"{query.name}:{suffix}" if suffix else query.name, query.group_by, filters)
 
 
-def _is_capped(pages: list[SpooledPage]) -> bool:
-    return any(len(bucket.results) >= GROUP_CAP for bucket in _buckets(pages))
+def _is_capped(pull: FetchedPull, pages: list[SpooledPage]) -> bool:
+    return any(len(bucket.results) >= GROUP_CAP for bucket in _buckets(pull, pages))
 
 
-def _groups(pages: list[SpooledPage]) -> Iterator[_Group]:
-    for bucket in _buckets(pages):
+def _groups(pull: FetchedPull, pages: list[SpooledPage]) -> Iterator[_Group]:
+    for bucket in _buckets(pull, pages):
         yield from bucket.results
 
 
-def _buckets(pages: list[SpooledPage]) -> Iterator[_Bucket]:
+def _buckets(pull: FetchedPull, pages: list[SpooledPage]) -> Iterator[_Bucket]:
     for page in pages:
+        body = page.path.read_bytes()
         try:
-            yield from _decode_buckets(page.path.read_bytes()).data
-        except msgspec.ValidationError as error:
-            raise InvalidPullError(
-                f"{page.request_path}: the buckets are of another form: {error}", request_id=page.request_id
-            ) from None
+            buckets = _decode_buckets(body).data
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            invalid = InvalidPullError(
+                f"{pull.request}: the buckets are of another form: {error} (request {page.request_id})",
+                request_id=page.request_id,
+            )
+            invalid.body = body
+            raise invalid from None
+        yield from buckets
 
 
 @contextmanager
 def spool_session(folder: Path) -> Iterator[Path]:
-    """Yield a fresh spool folder under `folder`, removed at the end; sweep those of sessions that were killed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.iterdir():
-        if leftover.is_dir():
-            _sweep(leftover)
+    """Yield a fresh spool folder under `folder`, removed at the end; sweep those of sessions that were killed.
+
+    A session's folder is there only while its lock is held, so a live one is never swept.
+    """
     session = folder / uuid.uuid4().hex
     lock = FileLock(folder / f"{session.name}.lock")
-    with lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.iterdir():
+            if leftover.is_dir():
+                _sweep(leftover)
+        lock.acquire()
         session.mkdir()
-        try:
-            yield session
-        finally:
-            shutil.rmtree(session, ignore_errors=True)
-    Path(lock.lock_file).unlink(missing_ok=True)
+    except OSError as error:
+        lock.release()
+        raise _spool_error(folder, error) from None
+    try:
+        yield session
+    finally:
+        shutil.rmtree(session, ignore_errors=True)
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _sweep(session: Path) -> None:
@@ -230,3 +265,7 @@ def _sweep(session: Path) -> None:
     except Timeout:
         return
     lock_path.unlink(missing_ok=True)
+
+
+def _spool_error(folder: Path, error: OSError) -> WarehouseError:
+    return WarehouseError(f"{folder}: pages cannot be kept there until they are loaded: {error.strerror or error}")

@@ -16,7 +16,8 @@ import time
 import uuid
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from onelens_claude.endpoints import Endpoint, Family, Shape, first_available_da
 from onelens_claude.fetching import FetchedPull, PullRequest, fetch, spool_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from decimal import Decimal
     from pathlib import Path
 
@@ -41,7 +42,13 @@ _log = logging.getLogger(__name__)
 FETCH_THREADS = 4
 """Requests in flight per organisation; more gain nothing at 60 a minute."""
 _FAILURES_IN_A_ROW = 3
-_FINAL = (errors.AuthenticationError, errors.ForbiddenError, errors.NotFoundError, errors.TransportError)
+_FINAL = (
+    errors.AuthenticationError,
+    errors.ForbiddenError,
+    errors.NotFoundError,
+    errors.SettingsError,
+    errors.TransportError,
+)
 _BATCH_BYTES = 64 * 1024 * 1024
 _BATCH_PULLS = 60
 _BATCH_SECONDS = 5.0
@@ -151,15 +158,30 @@ class Landing:
 
     def quarantine(self, pull: FetchedPull, error: errors.OnelensError) -> Path:
         """Keep the bytes of a refused pull for inspection; return their folder."""
-        target = self._quarantine_folder / pull.pull_id
-        self._quarantine_folder.mkdir(parents=True, exist_ok=True)
-        shutil.move(pull.folder, target)
-        note = {
-            "error": str(error),
-            "pages": [{"file": page.path.name, "request_path": page.request_path} for page in pull.pages],
-        }
-        (target / "error.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+        pages = [{"file": page.path.name, "request_path": page.request_path} for page in pull.pages]
+        with self._quarantine(pull.pull_id, error, pages) as target:
+            self._quarantine_folder.mkdir(parents=True, exist_ok=True)
+            shutil.move(pull.folder, target)
         return target
+
+    def quarantine_answer(self, pull_id: str, error: errors.OnelensError, body: bytes) -> Path:
+        """Keep one answer that is no page of the API; return its folder."""
+        with self._quarantine(pull_id, error, [{"file": "answer"}]) as target:
+            target.mkdir(parents=True)
+            (target / "answer").write_bytes(body)
+        return target
+
+    @contextmanager
+    def _quarantine(self, pull_id: str, error: errors.OnelensError, pages: list[dict[str, str]]) -> Iterator[Path]:
+        """Yield the folder to fill, then write the reason beside; WarehouseError where that is impossible."""
+        target = self._quarantine_folder / pull_id
+        try:
+            yield target
+            note = json.dumps({"error": str(error), "pages": pages}, indent=2)
+            (target / "error.json").write_text(f"{note}\n", encoding="utf-8")
+        except OSError as fault:
+            reason = fault.strerror or fault
+            raise errors.WarehouseError(f"{target}: refused bytes cannot be kept: {reason} ({error})") from None
 
     def client(self, organization_id: str) -> AnalyticsClient:
         """Return the client of one organisation."""
@@ -176,6 +198,23 @@ class Landing:
             self._on_progress(done, total)
 
 
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """What came of one request: the pull, and why it ends earlier than asked, where it does."""
+
+    pull: FetchedPull
+    late: errors.NotYetAvailableError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A request to leave a ledger row of."""
+
+    request: PullRequest
+    error: errors.OnelensError
+    pull_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
 class _Work:
     """One call of `land`: the threads that fetch and the batches that are appended."""
 
@@ -186,10 +225,10 @@ class _Work:
         self._total = total
         self._done = 0
         self._batch: list[FetchedPull] = []
-        self._failures: list[tuple[PullRequest, errors.OnelensError]] = []
+        self._failures: list[_Failed] = []
         self._batch_since = time.monotonic()
         self._outcomes: list[DayOutcome] = []
-        self._stopped: dict[str, errors.ApiError] = {}
+        self._stopped: dict[str, errors.OnelensError] = {}
         """Organisations whose key or host failed for good: asking again for each window would not help."""
         self._failures_in_a_row: Counter[str] = Counter()
         self._latest_day: dict[str, errors.NotYetAvailableError] = {}
@@ -200,63 +239,73 @@ class _Work:
         organizations = {request.organization_id for request in requests}
         with ThreadPoolExecutor(max_workers=FETCH_THREADS * max(1, len(organizations))) as executor:
             slots = {organization: threading.Semaphore(FETCH_THREADS) for organization in organizations}
-            futures: dict[Future[FetchedPull], PullRequest] = {}
-            for request in _interleaved(requests):
-                futures[executor.submit(self._fetch, request, slots[request.organization_id])] = request
+            futures: dict[Future[_Fetched], PullRequest] = {}
             try:
+                for request in _interleaved(requests):
+                    futures[executor.submit(self._fetch, request, slots[request.organization_id])] = request
                 self._collect(futures)
-            except BaseException:
+            except BaseException:  # Ctrl-C, or a warehouse that cannot be written: nobody waits for minutes
                 executor.shutdown(wait=False, cancel_futures=True)
+                for organization in organizations:
+                    self._landing.client(organization).stop()
                 raise
         return self._outcomes
 
-    def _collect(self, futures: dict[Future[FetchedPull], PullRequest]) -> None:
+    def _collect(self, futures: dict[Future[_Fetched], PullRequest]) -> None:
         open_futures = set(futures)
         while open_futures:
             finished, open_futures = wait(open_futures, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in finished:
-                asked = futures[future]
+                asked = futures.pop(future)
                 try:
-                    pull = future.result()
+                    fetched = future.result()
+                except errors.WarehouseError:
+                    raise
                 except errors.OnelensError as error:
                     self._fetch_failed(asked, error)
                     continue
-                self._batch.append(pull)
-                late = self._latest_day.get(asked.organization_id)
-                if late and pull.request.window.end < asked.window.end:
-                    rest = Window(pull.request.window.end, asked.window.end)
-                    self._failures.append((PullRequest(asked.organization_id, asked.endpoint, rest), late))
-                    self._note(rest, asked.organization_id, DayStatus.UNAVAILABLE, late.reason)
+                self._batch.append(fetched.pull)
+                if fetched.late:
+                    rest = Window(fetched.pull.request.window.end, asked.window.end)
+                    self._failures.append(_Failed(replace(asked, window=rest), fetched.late))
+                    self._note(rest, asked.organization_id, DayStatus.UNAVAILABLE, fetched.late.reason)
             if self._batch_is_due():
                 self._flush()
         self._flush()
 
-    def _fetch(self, request: PullRequest, slot: threading.Semaphore) -> FetchedPull:
+    def _fetch(self, request: PullRequest, slot: threading.Semaphore) -> _Fetched:
+        """Fetch a request, or as much of its window as is there already."""
+        late: errors.NotYetAvailableError | None = None
         with slot:
-            self._stop_early(request)
-            client = self._landing.client(request.organization_id)
-            try:
-                pull = fetch(client, request, self._spool)
-            except errors.NotYetAvailableError as error:
-                with self._guard:
-                    self._latest_day[request.organization_id] = error
-                shorter = _until(request, error.latest_day)
-                if shorter is None:
-                    raise
-                return fetch(client, shorter, self._spool)
-            except errors.ApiError as error:
-                self._count_failure(request.organization_id, error)
-                raise
-            with self._guard:
-                self._failures_in_a_row[request.organization_id] = 0
-            return pull
+            while True:
+                self._stop_early(request)
+                try:
+                    return _Fetched(self._ask(request), late)
+                except errors.NotYetAvailableError as error:
+                    shorter = _until(request, error.latest_day)
+                    if shorter is None:
+                        raise
+                    late, request = error, shorter
 
-    def _count_failure(self, organization_id: str, error: errors.ApiError) -> None:
-        """Stop asking for an organisation whose key or host fails, or whose answers failed several times in a row."""
+    def _ask(self, request: PullRequest) -> FetchedPull:
+        """Fetch once, and remember what it says about the organisation's other requests."""
+        organization_id = request.organization_id
+        try:
+            pull = fetch(self._landing.client(organization_id), request, self._spool)
+        except errors.NotYetAvailableError as error:
+            with self._guard:
+                self._latest_day[organization_id] = error
+            raise
+        except (errors.ApiError, errors.SettingsError) as error:
+            is_final = isinstance(error, _FINAL) and error.body is None
+            with self._guard:
+                self._failures_in_a_row[organization_id] += 1
+                if is_final or self._failures_in_a_row[organization_id] >= _FAILURES_IN_A_ROW:
+                    self._stopped[organization_id] = error
+            raise
         with self._guard:
-            self._failures_in_a_row[organization_id] += 1
-            if isinstance(error, _FINAL) or self._failures_in_a_row[organization_id] >= _FAILURES_IN_A_ROW:
-                self._stopped[organization_id] = error
+            self._failures_in_a_row[organization_id] = 0
+        return pull
 
     def _stop_early(self, request: PullRequest) -> None:
         """Raise what is already known to come instead of asking for it."""
@@ -272,9 +321,13 @@ class _Work:
         cause = error.cause if isinstance(error, _NotAskedError) else error
         status = DayStatus.UNAVAILABLE if isinstance(cause, errors.NotYetAvailableError) else DayStatus.FAILED
         if cause is error:
-            self._failures.append((request, error))
+            failed = _Failed(request, error)
+            self._failures.append(failed)
             log = _log.info if status is DayStatus.UNAVAILABLE else _log.error
             log("%s", error)
+            if error.body is not None:
+                folder = self._landing.quarantine_answer(failed.pull_id, error, error.body)
+                _log.error("%s: the answer is kept in %s", request, folder)
         reason = cause.reason if isinstance(cause, errors.NotYetAvailableError) else str(cause)
         self._finish(request.window, request.organization_id, status, reason)
 
@@ -283,7 +336,7 @@ class _Work:
         return (
             len(self._batch) >= _BATCH_PULLS
             or sum(pull.byte_count for pull in self._batch) >= _BATCH_BYTES
-            or (bool(self._batch) and waited >= _BATCH_SECONDS)
+            or (bool(self._batch or self._failures) and waited >= _BATCH_SECONDS)
         )
 
     def _flush(self) -> None:
@@ -292,26 +345,25 @@ class _Work:
         failures, self._failures = self._failures, []
         if not batch and not failures:
             return
+        refused: list[tuple[FetchedPull, errors.InvalidPullError]] = []
         with self._landing.warehouse.writer() as connection:
-            for request, error in failures:
-                record_failure(connection, request, error, pull_id=uuid.uuid4().hex, run_id=self._run_id)
+            for one in failures:
+                record_failure(connection, one.request, one.error, pull_id=one.pull_id, run_id=self._run_id)
             try:
                 appended = append_pulls(connection, batch, run_id=self._run_id)
-            except errors.InvalidPullError as error:
-                if len(batch) > 1:
-                    appended = None
-                else:
-                    self._refuse(batch[0], error)
-                    record_failure(connection, batch[0].request, error, pull_id=batch[0].pull_id, run_id=self._run_id)
-                    return
-        if appended is None:
-            for pull in batch:
-                self._batch = [pull]
-                self._flush()
-            return
-        for one in appended:
-            shutil.rmtree(one.pull.folder, ignore_errors=True)
-            self._loaded(one)
+            except errors.InvalidPullError:
+                appended = []
+                for pull in batch:
+                    try:
+                        appended += append_pulls(connection, [pull], run_id=self._run_id)
+                    except errors.InvalidPullError as error:
+                        refused.append((pull, error))
+                        record_failure(connection, pull.request, error, pull_id=pull.pull_id, run_id=self._run_id)
+        for pull, reason in refused:
+            self._refuse(pull, reason)
+        for done in appended:
+            shutil.rmtree(done.pull.folder, ignore_errors=True)
+            self._loaded(done)
 
     def _refuse(self, pull: FetchedPull, error: errors.InvalidPullError) -> None:
         folder = self._landing.quarantine(pull, error)
@@ -352,7 +404,7 @@ class _Work:
 class _NotAskedError(errors.OnelensError):
     """A request that was not sent, because `cause` already answers it."""
 
-    def __init__(self, cause: errors.ApiError) -> None:
+    def __init__(self, cause: errors.OnelensError) -> None:
         super().__init__(str(cause))
         self.cause = cause
 
@@ -361,11 +413,7 @@ def _until(request: PullRequest, latest_day: dt.date | None) -> PullRequest | No
     """Return the part of a window that is there, when the endpoint takes more than a day and some is."""
     if request.endpoint.shape is Shape.DAY_ROWS or latest_day is None or latest_day < request.window.start:
         return None
-    return PullRequest(
-        request.organization_id,
-        request.endpoint,
-        Window(request.window.start, latest_day + dt.timedelta(days=1)),
-    )
+    return replace(request, window=Window(request.window.start, latest_day + dt.timedelta(days=1)))
 
 
 def _interleaved(requests: list[PullRequest]) -> list[PullRequest]:

@@ -1,7 +1,7 @@
 """One rate limit per organisation, shared by every thread, process and run of this machine.
 
 The state is one small file per organisation: the moment from which the next request may leave. Holding the
-file's lock takes microseconds; the waiting itself is done outside it.
+file's lock takes a fraction of a millisecond; the waiting itself is done outside it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from onelens_claude.errors import SettingsError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,12 +26,20 @@ _SHARE = 0.96
 """Part of the limit that is used: latency bunches requests on their way, and the API counts arrivals."""
 _BURST_FROM = 50
 """From this many a minute on, two requests may leave at once after a pause without exceeding any minute."""
+_LONGEST_BLOCK = 3600.0
+"""Seconds; a longer `retry-after` is asked again after this time."""
+_LONGEST_QUEUE_SECONDS = 600.0
+_LONGEST_QUEUE_REQUESTS = 100
+"""A state further ahead than both comes from a clock that was set back since."""
 
 
 def state_directory() -> Path:
     """Return this user's machine-wide folder for rate-limit state, not shared between users."""
     folder = Path(tempfile.gettempdir()) / f"onelens-claude-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{folder}: the rate limit's state cannot be kept there: {error.strerror}") from None
     return folder
 
 
@@ -51,38 +61,53 @@ class SharedRateLimit:
         self._lock = FileLock(f"{self._path}.lock")
         self._interval = 60.0 / (requests_per_minute * _SHARE)
         self._tolerance = self._interval if requests_per_minute >= _BURST_FROM else 0.0
+        self._queue = max(_LONGEST_QUEUE_SECONDS, _LONGEST_QUEUE_REQUESTS * self._interval)
         self._now = now
         self._sleep = sleep
 
-    def acquire(self) -> float:
-        """Wait until one request may leave; return the seconds waited."""
-        with self._lock:
-            now = self._now()
-            ready_at, blocked_until = self._read(now)
-            ready_at = max(ready_at, now, blocked_until)
-            leave_at = max(ready_at - self._tolerance, now, blocked_until)
-            self._write(ready_at + self._interval, blocked_until)
+    def acquire(self, sleep: Callable[[float], None] | None = None) -> float:
+        """Wait until one request may leave; return the seconds waited. `sleep` replaces the limit's own."""
+        pause = sleep or self._sleep
         waited = 0.0
-        while (left := leave_at - self._now()) > 0:
-            self._sleep(left)
-            waited += left
-        return waited
+        while True:
+            leave_at = self._reserve()
+            while (left := leave_at - self._now()) > 0:
+                pause(left)
+                waited += left
+            if self._blocked_until() <= leave_at:
+                return waited  # else the API said 429 to another while this one waited: queue up again
 
     def block(self, seconds: float) -> None:
         """Let nobody's next request leave for `seconds`: the API said 429."""
         with self._lock:
             now = self._now()
             ready_at, blocked_until = self._read(now)
-            self._write(ready_at, max(blocked_until, now + seconds))
+            self._write(ready_at, max(blocked_until, now + min(seconds, _LONGEST_BLOCK)))
+
+    def _reserve(self) -> float:
+        """Take the next free moment for one request."""
+        with self._lock:
+            now = self._now()
+            ready_at, blocked_until = self._read(now)
+            ready_at = max(ready_at, now, blocked_until)
+            self._write(ready_at + self._interval, blocked_until)
+            return max(ready_at - self._tolerance, now, blocked_until)
+
+    def _blocked_until(self) -> float:
+        with self._lock:
+            return self._read(self._now())[1]
 
     def _read(self, now: float) -> tuple[float, float]:
         try:
             ready_at, blocked_until = _STATE.unpack(self._path.read_bytes())
         except (FileNotFoundError, struct.error):
             return now, 0.0
-        # A clock set back must not block for hours.
-        horizon = now + 3600
-        return min(ready_at, horizon), min(blocked_until, horizon)
+        return min(ready_at, now + self._queue), min(blocked_until, now + _LONGEST_BLOCK)
 
     def _write(self, ready_at: float, blocked_until: float) -> None:
-        self._path.write_bytes(_STATE.pack(ready_at, blocked_until))
+        """Write in place and at once: a process killed here must not leave an empty state that forgets the others."""
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(descriptor, _STATE.pack(ready_at, blocked_until), 0)
+        finally:
+            os.close(descriptor)

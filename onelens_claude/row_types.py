@@ -235,9 +235,15 @@ _IGNORED = frozenset(
     }
 )
 _NAME = re.compile(r'"(\w+)"')
+_COUNT = re.compile(r'"(\w+)" BIGINT')
 
 
 def known_fields(columns: Mapping[str, str]) -> frozenset[str]:
     """Return every field name an endpoint's answers are known to carry, at any depth."""
     nested = {name for kind in columns.values() for name in _NAME.findall(kind)}
     return _ENVELOPE | _IGNORED | nested | set(columns)
+
+
+def count_fields(columns: Mapping[str, str]) -> list[str]:
+    """Return the name of every field, at any depth, that is a whole number."""
+    return sorted(set(_COUNT.findall(struct(**columns))))

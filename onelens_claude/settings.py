@@ -202,6 +202,8 @@ def load_settings(path: Path | None = None) -> Settings:
         settings = Settings.model_validate({**content, "source": source})
     except ValidationError as error:
         raise SettingsError("\n".join(f"{source}: {line}" for line in _reasons(error, content))) from None
+    if settings.warehouse_path.resolve() == settings.serving_path.resolve():
+        raise SettingsError(f"{source}: warehouse.serving_path: must be another file than warehouse.path")
     for organization in settings.organizations:
         try:
             organization.api_key()

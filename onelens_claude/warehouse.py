@@ -7,11 +7,14 @@ Imports no Dagster.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
+from collections import defaultdict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, cast
 
 import duckdb
 from filelock import FileLock, Timeout
@@ -20,14 +23,20 @@ from onelens_claude.endpoints import ENDPOINTS, Endpoint
 from onelens_claude.errors import WarehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from duckdb.sqltypes import DuckDBPyType
+
+    _Fields = Mapping[str, DuckDBPyType]
 
 _log = logging.getLogger(__name__)
 
 STORAGE_VERSION = "v1.2.0"
 """Oldest storage format that compresses the payload text; clients from DuckDB 1.2 on can read it."""
 _LOCK_REPORT_SECONDS = 20
+_FILE_ERRORS = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
+"""What DuckDB raises about the file, the disk or the memory, not about a statement or its data."""
 
 _LEDGER_DDL = """
 create schema if not exists claude_raw;
@@ -67,6 +76,18 @@ create table if not exists claude_raw.schema_drift (
     primary key (organization_id, endpoint, field)
 );
 """
+_PAGES_DDL = """
+create table if not exists {table} (
+    pull_id varchar not null,
+    organization_id varchar not null,
+    page_number integer not null,
+    query varchar not null,
+    request_path varchar not null,
+    request_id varchar,
+    fetched_at timestamp not null,
+    payload varchar not null
+)
+"""
 
 
 def row_columns(endpoint: Endpoint) -> dict[str, str]:
@@ -82,24 +103,72 @@ def row_columns(endpoint: Endpoint) -> dict[str, str]:
 
 
 def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create schema `claude_raw` and its tables where they are missing; add columns a newer version knows."""
-    connection.execute(_LEDGER_DDL)
-    for endpoint in ENDPOINTS.values():
-        connection.execute(
-            f"""create table if not exists claude_raw.{endpoint.name} (
-                pull_id varchar not null,
-                organization_id varchar not null,
-                page_number integer not null,
-                query varchar not null,
-                request_path varchar not null,
-                request_id varchar,
-                fetched_at timestamp not null,
-                payload varchar not null
-            )"""
-        )
-        columns = row_columns(endpoint)
+    """Create schema `claude_raw` and its tables where they are missing; add columns a newer version knows.
+
+    The ledger's comment says for which version of the tables this was done last, so that it costs one query then.
+    """
+    layout = _layout()
+    stored = connection.execute(
+        "select comment from duckdb_tables() where schema_name = 'claude_raw' and table_name = 'pulls'"
+    ).fetchone()
+    if stored and stored[0] == layout:
+        return
+    connection.begin()
+    try:
+        connection.execute(_LEDGER_DDL)
+        stored_columns = _stored_columns(connection)
+        for endpoint in ENDPOINTS.values():
+            connection.execute(_PAGES_DDL.format(table=f"claude_raw.{endpoint.name}"))
+            _create_rows_table(connection, endpoint, stored_columns.get(endpoint.rows_table))
+        connection.execute(f"comment on table claude_raw.pulls is '{layout}'")
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+@cache
+def _layout() -> str:
+    """Return a name of what `create_raw_tables` makes."""
+    columns = {name: row_columns(endpoint) for name, endpoint in ENDPOINTS.items()}
+    return f"layout {hashlib.sha256(f'{_LEDGER_DDL}{_PAGES_DDL}{columns}'.encode()).hexdigest()[:16]}"
+
+
+def _stored_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, _Fields]:
+    """Return table to column to type of everything in `claude_raw`."""
+    tables: dict[str, dict[str, DuckDBPyType]] = defaultdict(dict)
+    found = connection.execute(
+        "select table_name, column_name, data_type from duckdb_columns() where schema_name = 'claude_raw'"
+    ).fetchall()
+    for table, column, kind in found:
+        tables[table][column] = duckdb.sqltype(kind)
+    return dict(tables)
+
+
+def _create_rows_table(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, stored: _Fields | None) -> None:
+    table = f"claude_raw.{endpoint.rows_table}"
+    columns = row_columns(endpoint)
+    if stored is None:
         declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-        connection.execute(f"create table if not exists claude_raw.{endpoint.rows_table} ({declared})")
+        connection.execute(f"create table {table} ({declared})")
+        return
+    wanted = {name: duckdb.sqltype(kind) for name, kind in columns.items()}
+    for path, kind in _missing_fields(wanted, stored):
+        connection.execute(f"alter table {table} add column {path} {kind}")
+
+
+def _missing_fields(wanted: _Fields, stored: _Fields, prefix: str = "") -> Iterator[tuple[str, DuckDBPyType]]:
+    """Yield path and type of each wanted field, at any depth of its structs, that is not stored."""
+    for name, kind in wanted.items():
+        path = f'{prefix}"{name}"'
+        if name not in stored:
+            yield path, kind
+        elif kind.id == stored[name].id == "struct":
+            yield from _missing_fields(_members(kind), _members(stored[name]), f"{path}.")
+
+
+def _members(struct: DuckDBPyType) -> _Fields:
+    return cast("_Fields", dict(struct.children))
 
 
 class Warehouse:
@@ -134,14 +203,19 @@ class Warehouse:
 
     @contextmanager
     def writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open the working file for writing, under the lock; create it and its raw tables when missing."""
+        """Open the working file for writing, under the lock; create it and its raw tables when missing.
+
+        WarehouseError where the file cannot be opened, or a disk that is full (or the like) ends a statement inside.
+        """
         with self.writer_lock():
             connection = self._connect()
             try:
                 create_raw_tables(connection)
                 yield connection
+            except _FILE_ERRORS as error:
+                raise self._write_error(error) from None
             finally:
-                connection.close()
+                self._close(connection)
 
     def publish(self) -> int:
         """Replace the serving copy by the working file as it is now, in one step; return its bytes.
@@ -151,7 +225,7 @@ class Warehouse:
         with self.writer_lock():
             if not self.path.exists():
                 raise WarehouseError(f"{self.path}: there is nothing to publish; run a backfill first")
-            self._connect().close()  # opening and closing folds a write-ahead log left by a crash into the file
+            self._close(self._connect())  # opening and closing folds a write-ahead log left by a crash into the file
             new = self.serving_path.with_name(self.serving_path.name + ".new")
             try:
                 new.parent.mkdir(parents=True, exist_ok=True)
@@ -160,8 +234,9 @@ class Warehouse:
                     os.fsync(copied.fileno())
                 duckdb.connect(str(new), read_only=True).close()
                 new.replace(self.serving_path)
-            except OSError as error:
-                raise WarehouseError(f"{self.serving_path}: cannot be replaced: {error.strerror}") from None
+            except (OSError, duckdb.Error) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise WarehouseError(f"{self.serving_path}: cannot be replaced: {reason}") from None
         return self.serving_path.stat().st_size
 
     @contextmanager
@@ -191,6 +266,15 @@ class Warehouse:
             raise WarehouseError(f"{self.path}: cannot be opened for writing: {error}") from None
         connection.execute("set TimeZone = 'UTC'")
         return connection
+
+    def _close(self, connection: duckdb.DuckDBPyConnection) -> None:
+        try:
+            connection.close()
+        except _FILE_ERRORS as error:  # closing folds the write-ahead log into the file
+            raise self._write_error(error) from None
+
+    def _write_error(self, error: duckdb.Error) -> WarehouseError:
+        return WarehouseError(f"{self.path}: cannot be written: {' '.join(str(error).split())}")
 
     def _prepare_folder(self) -> None:
         try:

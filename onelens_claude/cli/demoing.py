@@ -12,7 +12,7 @@ import typer
 
 from onelens_claude.cli.checking import check_organization, print_verdicts
 from onelens_claude.cli.loading import print_reconciliation, run_backfill
-from onelens_claude.cli.output import note, print_table, stdout, usd
+from onelens_claude.cli.output import note, print_table, stdout
 from onelens_claude.demo import DEMO_CONFIG, demo_days, demo_world
 from onelens_claude.errors import SettingsError
 from onelens_claude.instance import prepare_home
@@ -33,7 +33,7 @@ _TABLES: tuple[tuple[str, tuple[str, ...], str], ...] = (
         order by endpoint""",
     ),
     (
-        "Top spenders",
+        "Top spenders (amounts below are shown to the cent, stored to the last digit)",
         ("organisation", "user", "spent (USD)", "list price (USD)"),
         """select organization_id, coalesce(email, name, user_id), sum(amount_usd), sum(list_amount_usd)
         from marts.user_daily_spend
@@ -127,12 +127,14 @@ def dev(
 
 
 def _serve(port: int) -> None:
-    prepare_home()
+    home = prepare_home()
     note(f"Opening http://127.0.0.1:{port} (stop with Ctrl-C).")
     arguments = ["dev", "--workspace", str(PROJECT_ROOT / "workspace.yaml"), "--host", "127.0.0.1", "--port", str(port)]
     command = [sys.executable, "-m", "dagster", *arguments, "--log-level", "warning"]
+    # From another folder, Dagster would warn that it does not use the dagster.yaml of the current one.
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     try:
-        done = subprocess.run(command, cwd=PROJECT_ROOT, check=False)  # noqa: S603 - our own arguments
+        done = subprocess.run(command, cwd=home, env=environment, check=False)  # noqa: S603 - our own arguments
     except KeyboardInterrupt:
         return
     if done.returncode:
@@ -147,4 +149,4 @@ def _print_tables(connection: duckdb.DuckDBPyConnection, values: dict[str, Any])
 
 
 def _cell(value: Any) -> Any:
-    return usd(value * 100) if isinstance(value, Decimal) else value
+    return f"{value:,.2f}" if isinstance(value, Decimal) else value

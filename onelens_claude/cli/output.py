@@ -36,7 +36,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
     rows = list(rows)
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for number, column in enumerate(columns):
-        is_number = any(isinstance(row[number], int | Decimal | float) for row in rows)
+        is_number = any(_is_number(row[number]) for row in rows)
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(text(value) for value in row))
@@ -93,3 +93,9 @@ def _plain(value: Any) -> str:
     if isinstance(value, dt.date | dt.datetime):
         return value.isoformat()
     return str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | Decimal | float) or (
+        isinstance(value, str) and value.replace(",", "").replace(".", "", 1).removeprefix("-").isdigit()
+    )

@@ -19,7 +19,14 @@ from __future__ import annotations
 from onelens_claude.fake_api.api import FakeApi
 from onelens_claude.fake_api.faults import FAULT_KINDS, Fault, parse_fault
 from onelens_claude.fake_api.server import RunningServer, create_app, running_server
-from onelens_claude.fake_api.spec import DEFAULT_FEATURES, DEMO_KEY, FEATURES, OrganizationSpec, Revision
+from onelens_claude.fake_api.spec import (
+    DEFAULT_FEATURES,
+    DEMO_KEY,
+    FEATURES,
+    OrganizationSpec,
+    Revision,
+    demo_organizations,
+)
 
 serve = running_server
 
@@ -34,6 +41,7 @@ __all__ = [
     "Revision",
     "RunningServer",
     "create_app",
+    "demo_organizations",
     "parse_fault",
     "running_server",
     "serve",

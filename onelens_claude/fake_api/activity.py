@@ -189,6 +189,13 @@ def day_activities(
     return activities
 
 
+def uses_science(organization: Organization, person: Person, day: date) -> bool:
+    """Tell whether an active person opens Claude Science that day (it costs no tokens of its own)."""
+    if person.persona != "analyst":
+        return False
+    return random.Random(f"science/{organization.spec.seed}/{day}/{person.user_id}").random() < 0.15  # noqa: S311
+
+
 def _draw(
     organization: Organization,
     projects: tuple[Project, ...],
@@ -215,7 +222,7 @@ def _draw(
     if "office_agent" in requests:
         for app in dice.sample(OFFICE_APPS, dice.randrange(1, 4)):
             open_surface(app, requests["office_agent"] // 2)
-    if person.persona == "analyst" and dice.random() < 0.15:
+    if uses_science(organization, person, day):
         open_surface("science", dice.randrange(1, 12))
     activity = Activity(person, sessions, messages, dict.fromkeys(("web_search_count",), 0))
     for surface in sessions:

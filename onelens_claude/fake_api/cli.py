@@ -7,7 +7,6 @@ Does not belong here: anything that is served.
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,54 +16,27 @@ import typer
 
 from onelens_claude.fake_api.faults import Fault, parse_fault
 from onelens_claude.fake_api.server import bind, build_server, create_app
-from onelens_claude.fake_api.spec import DEMO_KEY, EARLIEST_DAY, Clock, OrganizationSpec, parse_moment, system_clock
+from onelens_claude.fake_api.spec import (
+    DEMO_KEY,
+    EARLIEST_DAY,
+    Clock,
+    demo_organizations,
+    parse_moment,
+    system_clock,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_NAMES = ("Acme Corp", "Globex", "Initech", "Umbrella", "Stark")
-
 
 @dataclass(frozen=True)
-class _Moving:
-    """A clock that starts at a moment given by the user and stands still there."""
+class _Standing:
+    """A clock that stands still at a moment."""
 
     moment: datetime
 
     def __call__(self) -> datetime:
         return self.moment
-
-
-def demo_organizations(
-    count: int,
-    *,
-    key: str = DEMO_KEY,
-    seed: int = 1,
-    users: int = 60,
-    first_day: date = EARLIEST_DAY,
-    last_day: date | None = None,
-    plan: Literal["usage", "seat"] | None = None,
-    engagement_lag_days: int = 1,
-) -> list[OrganizationSpec]:
-    """Make `count` organisations: seeds count up, the first has the key itself, the next `<key>-2`, `<key>-3`, ...
-
-    Without a plan, every second one is seat-based. The first two people are the same everywhere when there are several.
-    """
-    return [
-        OrganizationSpec(
-            api_key=key if number == 0 else f"{key}-{number + 1}",
-            seed=seed + number,
-            users=users,
-            first_day=first_day,
-            last_day=last_day,
-            plan=plan or ("seat" if number % 2 else "usage"),
-            name=_NAMES[number % len(_NAMES)] + ("" if number < len(_NAMES) else f" {number}"),
-            email_domain=re.sub(r"[^a-z0-9]", "", _NAMES[number % len(_NAMES)].lower()) + ".example.com",
-            engagement_lag_days=engagement_lag_days,
-            shared_users=min(2, users) if count > 1 else 0,
-        )
-        for number in range(count)
-    ]
 
 
 def _day(name: str, value: str | None) -> date | None:
@@ -79,7 +51,7 @@ def _day(name: str, value: str | None) -> date | None:
 def _clock(value: str | None) -> Clock:
     try:
         if value is not None:
-            return _Moving(parse_moment(value))
+            return _Standing(parse_moment(value))
         system_clock()
     except ValueError as error:
         _refuse(f"--now (or ONELENS_NOW): {error}")

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from onelens_claude.fake_api.activity import OFFICE_APPS, Activity, Project, build_projects, day_activities
+from onelens_claude.fake_api.activity import (
+    OFFICE_APPS,
+    Activity,
+    Project,
+    build_projects,
+    day_activities,
+    uses_science,
+)
 from onelens_claude.fake_api.contract import (
     Parameters,
     Query,
@@ -24,6 +31,7 @@ from onelens_claude.fake_api.contract import (
     text,
     whole,
 )
+from onelens_claude.fake_api.events import PRODUCT, PRODUCTS, TAG_USER
 from onelens_claude.fake_api.organization import GROUP_NAMES, Organization, Snapshot
 from onelens_claude.fake_api.spec import format_moment, midnight
 
@@ -176,24 +184,35 @@ class Engagement:
         ids = self.organization.group_ids
         return [base | {"rbac_group_id": ids[number], "rbac_group_name": GROUP_NAMES[number]} for number in numbers]
 
-    def actives(self, day: date, snapshot: Snapshot, scope: Scope | None = None) -> dict[str, set[int]]:
-        """Return who was active: person numbers per surface, under `all`, and Slack users under `claude_tag`."""
+    def actives(self, day: date, snapshot: Snapshot) -> dict[str, set[int]]:
+        """Return who was active: person numbers per product, under `all`, and Slack users under `claude_tag`."""
         key = (day, self.organization.applied(day, snapshot))
-        scoped = scope is not None and bool(scope.filters)
         with self._lock:
-            if not scoped and key in self._actives:
-                return self._actives[key]
-        found: dict[str, set[int]] = {name: set() for name in ("all", *PRODUCT_SURFACES)}
-        single = Scope((day,), is_range=False, filters=scope.filters if scope else {}, cuts=())
-        for _day, activity in self.scoped(single, snapshot):
-            found["all"].add(activity.person.index)
-            for surface in activity.sessions:
-                found[product_of(surface)].add(activity.person.index)
-        found["claude_tag"] = set(self.organization.full_day(day, snapshot).events.dims[:, 7].tolist()) - {0}
-        if not scoped:
-            with self._lock:
-                self._actives[key] = found
-        return found
+            if key not in self._actives:
+                self._actives[key] = self._count_actives(day, snapshot)
+            return self._actives[key]
+
+    def _count_actives(self, day: date, snapshot: Snapshot) -> dict[str, set[int]]:
+        events, people = self.organization.full_day(day, snapshot).events, self.organization.people
+        product = events.dims[:, PRODUCT]
+        found = {
+            name: set(events.person[(product == PRODUCTS.index(name) + 1) & (events.person >= 0)].tolist())
+            for name in PRODUCT_SURFACES
+            if name in PRODUCTS
+        }
+        everyone = set(events.person[(product > 0) & (events.person >= 0)].tolist())
+        everyone -= {number for number in everyone if people[number].is_service}
+        found["science"] = {number for number in everyone if uses_science(self.organization, people[number], day)}
+        found = {name: numbers & everyone for name, numbers in found.items()}
+        slack = set(events.dims[:, TAG_USER].tolist()) - {0}
+        return found | {"all": everyone, "claude_tag": slack}
+
+    def _members(self, scope: Scope) -> set[int] | None:
+        wanted = scope.filters.get("rbac_group_id")
+        if wanted is None:
+            return None
+        numbers = {number for number, group in enumerate(self.organization.group_ids) if group in wanted}
+        return {person.index for person in self.organization.people if numbers & set(person.groups)}
 
     def seats(self, day: date) -> tuple[int, int]:
         """Return (assigned seats, pending invites) of a day."""
@@ -208,15 +227,16 @@ class Engagement:
         """Return one row per day: seats, invites, and distinct people over 1, 7 and 30 days."""
         rows = []
         reach = [scope.days[0] - timedelta(days=number) for number in range(MAU_DAYS - 1, 0, -1)]
-        by_day = {day: self.actives(day, snapshot, scope) for day in (*reach, *scope.days)}
-        scoped = bool(scope.filters)
+        by_day = {day: self.actives(day, snapshot) for day in (*reach, *scope.days)}
+        members = self._members(scope)
         for day in scope.days:
 
             def distinct(surface: str, span: int, day: date = day) -> int:
                 days = (day - timedelta(days=number) for number in range(span))
-                return len(set().union(*(by_day[one][surface] for one in days)))
+                people = set().union(*(by_day[one][surface] for one in days))
+                return len(people if members is None or surface == "claude_tag" else people & members)
 
-            rows.append(self._summary(day, distinct, scoped=scoped))
+            rows.append(self._summary(day, distinct, scoped=members is not None))
         return rows
 
     def _summary(self, day: date, distinct: Callable[[str, int], int], *, scoped: bool) -> dict[str, Any]:

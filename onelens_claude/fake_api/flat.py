@@ -242,7 +242,7 @@ def flat_report(organization: Organization, query: Query, snapshot: Snapshot, *,
     )
     order = _order(groups, query, window, "amount" if cost else "total_tokens")
     bounds = (window.start, window.end)
-    return FlatRows(organization, window, dimensions, framed, groups, order, cost, exclude, bounds)
+    return FlatRows(organization, window, dimensions, framed.labels(), groups, order, cost, exclude, bounds)
 
 
 def _filtered(organization: Organization, priced: PricedEvents, query: Query) -> PricedEvents:

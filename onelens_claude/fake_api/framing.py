@@ -47,6 +47,10 @@ class Frame:
     columns: tuple[Ints, ...]
     words: tuple[Sequence[str | None], ...]
 
+    def labels(self) -> Frame:
+        """Return the names and words alone: what rows need once the sums exist."""
+        return Frame(self.priced.take(np.zeros(0, dtype=np.int64)), self.names, (), self.words)
+
 
 def apply_filters(
     organization: Organization, priced: PricedEvents, query: Query, words: Mapping[str, str]

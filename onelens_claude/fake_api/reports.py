@@ -168,7 +168,7 @@ def user_report(organization: Organization, query: Query, snapshot: Snapshot, *,
     sign = -1 if descending else 1
     order = np.lexsort((low * sign, high * sign, groups.keys[:, 1], rank[groups.keys[:, 0]]))
     exclude = bool(query.get("exclude_deleted_users", False))
-    return UserRows(organization, window, dimensions, framed, groups, order, cost, exclude)
+    return UserRows(organization, window, dimensions, framed.labels(), groups, order, cost, exclude)
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def bucket_report(organization: Organization, query: Query, snapshot: Snapshot, 
     events = framed.priced.events
     bucket = bucket_numbers(framed.priced, window)
     groups = group((bucket, *framed.columns), events.counts, framed.priced.amounts, framed.priced.listed)
-    return BucketRows(window, dimensions, framed, groups, cost)
+    return BucketRows(window, dimensions, framed.labels(), groups, cost)
 
 
 def bucket_limit(query: Query) -> int:

@@ -7,6 +7,7 @@ Does not belong here: anything that generates rows or answers requests.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +18,7 @@ Clock = Callable[[], datetime]
 EARLIEST_DAY = date(2026, 1, 1)
 """The oldest day the API has."""
 
+DEMO_NAMES = ("Acme Corp", "Globex", "Initech", "Umbrella", "Stark")
 DEMO_KEY = "sk-ant-api01-demo"
 """The key the local server takes when none is given."""
 
@@ -39,6 +41,7 @@ FEATURES = frozenset(
 """Every optional block of the engagement endpoints; one that is off is absent or null, as documented."""
 
 DEFAULT_FEATURES = FEATURES - {"unified"}
+_SECOND_LACKS = frozenset({"claude_tag", "file_edit_metrics", "managed_auth"})
 
 RevisionKind = Literal["up", "down", "empty", "new_user", "engagement_up", "engagement_down"]
 
@@ -105,6 +108,40 @@ class OrganizationSpec:
         unknown = self.features - FEATURES
         if unknown:
             raise ValueError(f"features: unknown {', '.join(sorted(unknown))}")
+
+
+def demo_organizations(
+    count: int,
+    *,
+    key: str = DEMO_KEY,
+    seed: int = 1,
+    users: int = 60,
+    first_day: date = EARLIEST_DAY,
+    last_day: date | None = None,
+    plan: Literal["usage", "seat"] | None = None,
+    engagement_lag_days: int = 1,
+) -> list[OrganizationSpec]:
+    """Make `count` organisations: seeds count up, the first has the key itself, the next `<key>-2`, `<key>-3`, ...
+
+    Without a plan, every second one is seat-based; every second one also lacks some
+    optional blocks. The first two people are the same everywhere when there are several.
+    """
+    return [
+        OrganizationSpec(
+            api_key=key if number == 0 else f"{key}-{number + 1}",
+            seed=seed + number,
+            users=users,
+            first_day=first_day,
+            last_day=last_day,
+            plan=plan or ("seat" if number % 2 else "usage"),
+            name=DEMO_NAMES[number % len(DEMO_NAMES)] + ("" if number < len(DEMO_NAMES) else f" {number}"),
+            email_domain=re.sub(r"[^a-z0-9]", "", DEMO_NAMES[number % len(DEMO_NAMES)].lower()) + ".example.com",
+            engagement_lag_days=engagement_lag_days,
+            shared_users=min(2, users) if count > 1 else 0,
+            features=DEFAULT_FEATURES - _SECOND_LACKS if number % 2 else DEFAULT_FEATURES,
+        )
+        for number in range(count)
+    ]
 
 
 def parse_moment(text: str) -> datetime:

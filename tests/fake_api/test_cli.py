@@ -15,7 +15,8 @@ import requests
 import typer
 from typer.testing import CliRunner
 
-from onelens_claude.fake_api.cli import demo_organizations, fake_api
+from onelens_claude.fake_api import demo_organizations
+from onelens_claude.fake_api.cli import fake_api
 
 from .helpers import DEMO_KEY
 
@@ -95,4 +96,5 @@ def test_demo_organizations_differ_in_key_seed_and_plan() -> None:
     assert [spec.plan for spec in (one, two, three)] == ["usage", "seat", "usage"]
     assert len({spec.seed for spec in (one, two, three)}) == 3
     assert one.shared_users == 2
+    assert two.features < one.features
     assert demo_organizations(1)[0].shared_users == 0

@@ -91,6 +91,22 @@ def test_dau_is_the_number_of_users_rows_and_of_users_with_tokens(calm: Reader) 
     )
 
 
+def test_each_surface_counts_the_people_whose_rows_show_activity_there(calm: Reader) -> None:
+    users = calm.rows("users", date=DAY, limit=1000)
+    (summary,) = calm.ok("summaries", starting_date=DAY, ending_date="2026-11-11")["data"]
+    active = {
+        "chat": [row["chat_metrics"]["message_count"] for row in users],
+        "claude_code": [row["claude_code_metrics"]["core_metrics"]["distinct_session_count"] for row in users],
+        "cowork": [row["cowork_metrics"]["message_count"] for row in users],
+        "claude_design": [row["design_metrics"]["message_count"] for row in users],
+        "office_agent": [sum(app["message_count"] for app in row["office_metrics"].values()) for row in users],
+        "science": [row["science_metrics"]["message_count"] for row in users],
+    }
+    counted = {name: sum(1 for count in counts if count) for name, counts in active.items()}
+    assert {name: summary[f"{name}_daily_active_user_count"] for name in active} == counted
+    assert min(count for name, count in counted.items() if name != "science") > 0
+
+
 def test_users_equal_the_truth(calm: Reader) -> None:
     (truth,) = calm.truth("engagement", **{"from": DAY, "to": DAY})["rows"]
     rows = {row["user"]["id"]: row for row in calm.rows("users", date=DAY, limit=1000)}
@@ -216,6 +232,7 @@ def test_a_range_adds_counters_and_recounts_people_but_leaves_other_distinct_cou
             <= sum(one["distinct_user_count"] for one in daily)
         )
         assert row["enable_count"] is None
+        assert row["chat_metrics"]["distinct_conversation_skill_used_count"] is None
 
 
 def test_cuts_and_filters_of_people(calm: Reader) -> None:

@@ -223,7 +223,7 @@ def test_faults_can_be_written_as_text() -> None:
         "2026-10-28",
     )
     for text in ("nope", "slow:seconds", "slow:colour=red", "slow:seconds=long", "error_500:day=soon"):
-        with pytest.raises(ValueError, match="fault|invalid|Invalid|convert"):
+        with pytest.raises(ValueError, match=r"fault|invalid|Invalid|convert"):
             parse_fault(text)
 
 

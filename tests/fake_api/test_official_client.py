@@ -129,7 +129,7 @@ def test_cost_and_usage_of_the_newer_pair_add_up_to_the_truth(client: Any, calm:
 def test_the_client_sees_errors_as_its_own_exceptions(calm: Reader, key: str, day: str, error: type[Exception]) -> None:
     with (
         anthropic.Anthropic(api_key=key, base_url=calm.server.base_url, max_retries=0) as official,
-        pytest.raises(error, match="invalid x-api-key|2026-01-01"),
+        pytest.raises(error, match=r"invalid x-api-key|2026-01-01"),
     ):
         official.beta.organization.analytics.users.list(date=day)
 

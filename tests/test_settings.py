@@ -1,0 +1,186 @@
+"""onelens.yaml is refused with file, key and reason when it is wrong; no key is ever shown."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from onelens_claude.errors import SettingsError
+from onelens_claude.settings import PROJECT_ROOT, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEY = "sk-ant-api01-very-secret"
+GOOD = "organizations:\n  - id: acme\n    api_key_env: ACME_KEY\n"
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    monkeypatch.setenv("ACME_KEY", KEY)
+    monkeypatch.setenv("ONELENS_CONFIG", str(tmp_path / "onelens.yaml"))
+
+    def write_and_load(text: str):
+        (tmp_path / "onelens.yaml").write_text(text)
+        return load_settings()
+
+    return write_and_load
+
+
+@pytest.fixture
+def refusal(load: Callable, tmp_path: Path) -> Callable:
+    def reason(text: str) -> str:
+        with pytest.raises(SettingsError) as refused:
+            load(text)
+        message = str(refused.value)
+        assert all(line.startswith(f"{tmp_path / 'onelens.yaml'}: ") for line in message.splitlines()), message
+        assert KEY not in message
+        assert refused.value.__cause__ is None
+        return message.replace(f"{tmp_path / 'onelens.yaml'}: ", "")
+
+    return reason
+
+
+def test_everything_but_the_organisations_has_a_default(load, tmp_path):
+    settings = load(GOOD)
+    (acme,) = settings.organizations
+    assert (acme.id, acme.display_name, acme.plan, acme.base_url) == ("acme", "acme", "usage", "https://api.anthropic.com")
+    assert acme.backfill_start == dt.date(2026, 1, 1)
+    assert acme.api_key() == KEY
+    assert settings.warehouse_path == tmp_path / "data/onelens.duckdb"
+    assert settings.serving_path == tmp_path / "data/onelens_serving.duckdb"
+    assert (settings.polling.requests_per_minute, settings.polling.revision_days) == (60, 30)
+
+
+def test_every_documented_key_is_accepted(load):
+    settings = load(
+        """
+warehouse: {path: /tmp/a.duckdb, serving_path: /tmp/b.duckdb}
+organizations:
+  - {id: acme, name: Acme Corp, api_key_env: ACME_KEY, base_url: "http://127.0.0.1:8000/", plan: seat, backfill_start: 2026-03-01}
+polling: {requests_per_minute: 30, revision_days: 14}
+retention: {months: 12}
+budgets: []
+alerts: []
+privacy: {emails: clear}
+"""
+    )
+    assert settings.organizations[0].base_url == "http://127.0.0.1:8000"
+    assert settings.organizations[0].backfill_start == dt.date(2026, 3, 1)
+
+
+def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
+    example = PROJECT_ROOT / "onelens.example.yaml"
+    for line in example.read_text().splitlines():
+        name, _, value = line.strip().removeprefix("- ").partition(":")
+        if name == "api_key_env":
+            monkeypatch.setenv(value.split("#")[0].strip(), KEY)
+    assert load_settings(example).organizations
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (GOOD + "polling: {requests_per_minut: 5}\n", "polling.requests_per_minut: unknown key"),
+        (GOOD + "pollin: {}\n", "pollin: unknown key"),
+        (GOOD + "    plann: seat\n", "organizations.acme.plann: unknown key"),
+        (GOOD + "    plan: enterprise\n", "organizations.acme.plan: Input should be 'usage' or 'seat'"),
+        (GOOD + "polling: {requests_per_minute: '60'}\n", "polling.requests_per_minute: Input should be a valid integer"),
+        (GOOD + "polling: {requests_per_minute: 0}\n", "polling.requests_per_minute: Input should be greater than or equal to 1"),
+        (GOOD + "polling: {requests_per_minute: true}\n", "polling.requests_per_minute: Input should be a valid integer"),
+        (GOOD + "    backfill_start: 2025-12-31\n", "organizations.acme.backfill_start: 2025-12-31 is before 2026-01-01, the first day the API holds"),
+        (GOOD + "    backfill_start: soon\n", "organizations.acme.backfill_start: Input should be a valid date"),
+        (GOOD + "    base_url: http://api.anthropic.com\n", "organizations.acme.base_url: must be https (http is accepted for loopback addresses only)"),
+        (GOOD + "    base_url: ftp://example.com\n", "organizations.acme.base_url: 'ftp://example.com' is no http(s) address"),
+        (GOOD + "    base_url: https://user:word@example.com\n", "organizations.acme.base_url: must be scheme, host and port only"),
+        (GOOD + "    api_key_file: /tmp/x\n", "organizations.acme: give exactly one of api_key_env and api_key_file"),
+        ("organizations:\n  - id: acme\n", "organizations.acme: give exactly one of api_key_env and api_key_file"),
+        ("organizations:\n  - api_key_env: ACME_KEY\n", "organizations.[0].id: required, but not given"),
+        ("organizations: []\n", "organizations: Tuple should have at least 1 item after validation, not 0"),
+        ("polling: {}\n", "organizations: required, but not given"),
+        (GOOD + "  - id: acme\n    api_key_env: ACME_KEY\n", "organizations: id acme is given twice"),
+        (GOOD.replace("acme", "Acme Corp"), "organizations.Acme Corp.id: String should match pattern"),
+        (GOOD + "polling: {attempts: 2}\npolling: {attempts: 3}\n", "is no YAML: key 'polling' is given twice"),
+        ("organizations: [\n", "is no YAML: "),
+        ("just text\n", "holds no settings. Copy onelens.example.yaml"),
+        ("", "holds no settings. Copy onelens.example.yaml"),
+        (GOOD + "source: /etc\n", "source: unknown key"),
+        (GOOD + "privacy: {emails: drop}\n", "privacy.emails: only the default is supported in this version; remove the key"),
+        (GOOD + "retention: {months: 6}\n", "retention.months: only the default is supported in this version; remove the key"),
+        (GOOD + "budgets: [{id: x}]\n", "budgets: only the default is supported in this version; remove the key"),
+        (GOOD.replace("ACME_KEY", "NO_SUCH_KEY"), "organizations.acme.api_key_env: environment variable NO_SUCH_KEY is not set or empty"),
+        (GOOD + "warehouse: {path: data/one.duckdb, serving_path: data/../data/one.duckdb}\n", "warehouse.serving_path: must be another file than warehouse.path"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_refused_with_file_key_and_reason(refusal, text, reason):
+    assert reason in refusal(text)
+
+
+def test_several_mistakes_are_told_at_once(refusal):
+    lines = refusal(GOOD + "polling: {a: 1, b: 2}\n").splitlines()
+    assert lines == ["polling.a: unknown key", "polling.b: unknown key"]
+
+
+def test_without_a_file_the_message_says_how_to_start(monkeypatch, tmp_path):
+    monkeypatch.setenv("ONELENS_CONFIG", str(tmp_path / "none.yaml"))
+    with pytest.raises(SettingsError, match=r"no settings file at .*none\.yaml.*onelens\.example\.yaml.*make demo"):
+        load_settings()
+
+
+def test_a_folder_in_the_place_of_the_file_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("ONELENS_CONFIG", str(tmp_path))
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings()
+
+
+def test_encryption_is_refused_rather_than_ignored(load, monkeypatch):
+    monkeypatch.setenv("ONELENS_ENCRYPTION_KEY", "x")
+    with pytest.raises(SettingsError, match="ONELENS_ENCRYPTION_KEY"):
+        load(GOOD)
+
+
+def test_a_rotated_key_is_read_anew(load, monkeypatch, tmp_path):
+    path = _file(tmp_path, "old\n")
+    organization = load(f"organizations:\n  - id: acme\n    api_key_file: {path}\n").organizations[0]
+    assert organization.api_key() == "old"
+    _file(tmp_path, "new\n")
+    assert organization.api_key() == "new"
+
+
+def _file(folder: Path, key: str) -> str:
+    (folder / "key").write_text(key)
+    return str(folder / "key")
+
+
+@pytest.mark.parametrize("content", [f"{KEY} two", f"{KEY}\nline", f"{KEY}é"])
+def test_a_key_with_characters_no_key_has_is_refused_without_showing_it(refusal, tmp_path, content):
+    path = _file(tmp_path, content)
+    message = refusal(f"organizations:\n  - id: acme\n    api_key_file: {path}\n")
+    assert "organizations.acme.api_key_file" in message
+    assert "secret" not in message
+
+
+def test_a_key_file_that_is_not_there_is_refused(refusal, tmp_path):
+    message = refusal(f"organizations:\n  - id: acme\n    api_key_file: {tmp_path}/none\n")
+    assert "No such file or directory" in message
+
+
+def test_the_environment_overrides_the_warehouse_paths(load, monkeypatch, tmp_path):
+    monkeypatch.setenv("ONELENS_WAREHOUSE", str(tmp_path / "w.duckdb"))
+    monkeypatch.setenv("ONELENS_SERVING", str(tmp_path / "s.duckdb"))
+    settings = load(GOOD)
+    assert (settings.warehouse_path, settings.serving_path) == (tmp_path / "w.duckdb", tmp_path / "s.duckdb")
+
+
+def test_the_settings_never_hold_the_key(load):
+    settings = load(GOOD)
+    assert KEY not in repr(settings)
+    assert KEY not in settings.model_dump_json()
+
+
+def test_an_unknown_organisation_is_refused_with_those_there_are(load):
+    with pytest.raises(SettingsError, match="no organisation 'globex'; there is: acme"):
+        load(GOOD).organization("globex")
