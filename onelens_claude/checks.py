@@ -141,7 +141,7 @@ _MART_CHECKS: tuple[dict[str, Any], ...] = (
     {
         "table": "fct_claude_usage",
         "name": "usage_and_cost_know_the_same_users_and_days",
-        "description": "Whoever has cost on a day has usage on it; where all usage is billed, also the other way round.",
+        "description": "Whoever has cost on a day has usage on it, and where all usage is billed the other way round.",
         "blocking": False,
         "severity": dg.AssetCheckSeverity.WARN,
         "sql": """

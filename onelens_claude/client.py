@@ -238,7 +238,7 @@ class AnalyticsClient:
                 allow_redirects=False,  # a redirect would carry the key elsewhere
             )
         except requests.RequestException as error:
-            reason = _root_cause(error).replace(key, _HIDDEN)
+            reason = _root_cause(error).replace(key.strip(), _HIDDEN)
             raise errors.TransportError(f"no complete answer from {self._base_url}: {reason}", where=where) from None
 
     @property
@@ -287,7 +287,7 @@ def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 def _without_key(body: bytes, key: str) -> bytes:
     """Return an answer that will be shown or kept aside; a proxy's error page may repeat the request's headers."""
-    return body.replace(key.encode(), _HIDDEN.encode())
+    return body.replace(key.strip().encode(), _HIDDEN.encode())
 
 
 def _read_envelope(body: bytes, *, where: str, request_id: str | None) -> _Envelope:

@@ -13,6 +13,7 @@ from onelens_claude.checks import build_checks
 from onelens_claude.jobs import build_jobs
 from onelens_claude.resources import DBT_RESOURCE, ONELENS_RESOURCE, Onelens
 from onelens_claude.schedules import daily_schedule
+from onelens_claude.sensors import revised_days_sensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,7 @@ def build_defs(
         asset_checks=build_checks(),
         jobs=build_jobs(),
         schedules=[daily_schedule],
+        sensors=[revised_days_sensor],
         resources={**resources, **(resource_overrides or {})},
         executor=dg.in_process_executor,
     )

@@ -94,10 +94,11 @@ class FetchedPull:
         return sum(page.byte_count for page in self.pages)
 
 
-def fetch(client: AnalyticsClient, request: PullRequest, spool: Path) -> FetchedPull:
+def fetch(client: AnalyticsClient, request: PullRequest, spool: Path, *, split_capped: bool = True) -> FetchedPull:
     """Fetch every page of `request` into its own folder under `spool`.
 
-    A capped bucket report is asked again in smaller pieces until each is whole or cannot be split further.
+    A capped bucket report is asked again in smaller pieces until each is whole or cannot be split further, unless
+    `split_capped` is off: a probe only wants to know whether something changed.
     Raises the client's ApiErrors and InvalidPullError; the folder is then gone. WarehouseError where the spool cannot
     be written.
     """
@@ -108,7 +109,7 @@ def fetch(client: AnalyticsClient, request: PullRequest, spool: Path) -> Fetched
         pull.folder.mkdir()
         for query in request.endpoint.queries:
             _fetch_query(client, pull, query, digest)
-        if request.endpoint.shape is Shape.BUCKETS:
+        if split_capped and request.endpoint.shape is Shape.BUCKETS:
             _split_capped(client, pull, request.endpoint.queries[-1], digest)
     except OSError as error:
         shutil.rmtree(pull.folder, ignore_errors=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 from onelens_claude.assets.raw import GROUP, IngestConfig
-from onelens_claude.endpoints import ENDPOINTS
+from onelens_claude.endpoints import ENDPOINTS, Family
+from onelens_claude.ledger import endpoints_of
 from onelens_claude.partitions import daily_partitions
 
 _RAW = dg.AssetSelection.groups(GROUP)
@@ -18,7 +19,7 @@ def raw_config(config: IngestConfig, endpoints: list[str] | None = None) -> dg.R
 
 
 def build_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
-    """Return `ingest_job`, `marts_job` and `daily_job`."""
+    """Return `ingest_job`, `marts_job`, `revision_job` and `daily_job`."""
     return [
         dg.define_asset_job(
             "ingest_job",
@@ -30,6 +31,12 @@ def build_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
             "marts_job",
             _AFTER_RAW,
             description="Build and check the models from what is in the raw layer, then replace the serving copy.",
+        ),
+        dg.define_asset_job(
+            "revision_job",
+            dg.AssetSelection.assets(*[[GROUP, endpoint.name] for endpoint in endpoints_of(Family.COST)]) | _AFTER_RAW,
+            description="Pull the run's days of cost and usage again, then build, check and publish.",
+            partitions_def=daily_partitions(),
         ),
         dg.define_asset_job(
             "daily_job",

@@ -8,16 +8,30 @@
     beyond both, without dimensions. Every answer counts once with its sign, so the lines add up to the total exactly.
 -#}
 {% macro cost_lines(days, user_rows, report_rows) %}
-    user_rows as (
-        select user_rows.*
-        from {{ user_rows }} as user_rows
-        inner join {{ days }} as days
-            on user_rows.organization_id = days.organization_id
-            and user_rows.activity_date = days.activity_date
-            and user_rows.pull_id = days.user_pull_id
-        -- what names no user account is unattributed
-        where user_rows.user_id is not null
-    ),
+    -- with the user and without: read twice, because keeping the rows between the two takes many times the memory
+    {% for name, user_id in [("user_lines", ["user_id"]), ("user_keys", [])] %}
+        {{ name }} as (
+            select
+                user_rows.organization_id,
+                user_rows.activity_date,
+                {% for column in user_id %} user_rows.{{ column }}, {% endfor %}
+                {{ cost_dimensions("user_rows.") }},
+                sum(user_rows.amount_cents) as amount_cents,
+                sum(user_rows.list_amount_cents) as list_amount_cents
+            from {{ user_rows }} as user_rows
+            inner join {{ days }} as days
+                on user_rows.organization_id = days.organization_id
+                and user_rows.activity_date = days.activity_date
+                and user_rows.pull_id = days.user_pull_id
+            -- what names no user account is unattributed
+            where user_rows.user_id is not null
+            group by
+                user_rows.organization_id,
+                user_rows.activity_date,
+                {% for column in user_id %} user_rows.{{ column }}, {% endfor %}
+                {{ cost_dimensions("user_rows.") }}
+        ),
+    {% endfor %}
 
     report_rows as (
         select report_rows.*
@@ -30,7 +44,7 @@
 
     listed_and_user_amounts as (
         select
-            organization_id, activity_date, {{ cost_dimensions() }}, amount_cents, list_amount_cents, currency, true as is_listed
+            organization_id, activity_date, {{ cost_dimensions() }}, amount_cents, list_amount_cents, true as is_listed
         from report_rows
         where not is_total
         union all
@@ -40,9 +54,8 @@
             {{ cost_dimensions() }},
             - amount_cents as amount_cents,
             - list_amount_cents as list_amount_cents,
-            currency,
             false as is_listed
-        from user_rows
+        from user_keys
     ),
 
     placed_remainders as (
@@ -51,22 +64,21 @@
             activity_date,
             {{ cost_dimensions() }},
             sum(amount_cents) as amount_cents,
-            sum(list_amount_cents) as list_amount_cents,
-            max(currency) as currency
+            sum(list_amount_cents) as list_amount_cents
         from listed_and_user_amounts
         group by organization_id, activity_date, {{ cost_dimensions() }}
         having max(cast(is_listed as integer)) = 1 and coalesce({{ cost_dimensions() }}) is not null
     ),
 
     total_and_placed_amounts as (
-        select organization_id, activity_date, amount_cents, list_amount_cents, currency
+        select organization_id, activity_date, amount_cents, list_amount_cents
         from report_rows
         where is_total
         union all
-        select organization_id, activity_date, - amount_cents, - list_amount_cents, currency
-        from user_rows
+        select organization_id, activity_date, - amount_cents, - list_amount_cents
+        from user_keys
         union all
-        select organization_id, activity_date, - amount_cents, - list_amount_cents, currency
+        select organization_id, activity_date, - amount_cents, - list_amount_cents
         from placed_remainders
     ),
 
@@ -75,27 +87,13 @@
             organization_id,
             activity_date,
             sum(amount_cents) as amount_cents,
-            sum(list_amount_cents) as list_amount_cents,
-            max(currency) as currency
+            sum(list_amount_cents) as list_amount_cents
         from total_and_placed_amounts
         group by organization_id, activity_date
     ),
 
-    user_lines as (
-        select
-            organization_id,
-            activity_date,
-            user_id,
-            {{ cost_dimensions() }},
-            sum(amount_cents) as amount_cents,
-            sum(list_amount_cents) as list_amount_cents,
-            max(currency) as currency
-        from user_rows
-        group by organization_id, activity_date, user_id, {{ cost_dimensions() }}
-    ),
-
     unattributed_lines as (
-        select organization_id, activity_date, true as is_placed, {{ cost_dimensions() }}, amount_cents, list_amount_cents, currency
+        select organization_id, activity_date, true as is_placed, {{ cost_dimensions() }}, amount_cents, list_amount_cents
         from placed_remainders
         union all
         select
@@ -104,8 +102,7 @@
             false as is_placed,
             {{ no_dimensions(cost_dimensions()) }},
             amount_cents,
-            list_amount_cents,
-            currency
+            list_amount_cents
         from unplaced_remainders
     ),
 
@@ -118,8 +115,7 @@
             true as is_placed,
             {{ cost_dimensions() }},
             amount_cents,
-            list_amount_cents,
-            currency
+            list_amount_cents
         from user_lines
         union all
         select
@@ -130,8 +126,7 @@
             is_placed,
             {{ cost_dimensions() }},
             amount_cents,
-            list_amount_cents,
-            currency
+            list_amount_cents
         from unattributed_lines
         -- a fully discounted line has a list amount and stays
         where amount_cents <> 0 or list_amount_cents <> 0
@@ -142,6 +137,8 @@
             lines.*,
             {{ cents_to_usd("lines.amount_cents") }} as amount_usd,
             {{ cents_to_usd("lines.list_amount_cents") }} as list_amount_usd,
+            -- landing refuses any other
+            'USD' as currency,
             days.finality,
             case when lines.attribution = 'user' then days.user_pull_id else days.total_pull_id end as pull_id
         from lines

@@ -5,6 +5,11 @@
     cost_lines as (
         select organization_id, {{ day }} as {{ period }}, user_id, product, model, amount_cents, list_amount_cents
         from {{ ref("fct_claude_costs") }}
+        where attribution = 'user'
+    ),
+
+    organization_cost_lines as (
+        select organization_id, {{ day }} as {{ period }}, amount_cents from {{ ref("fct_claude_costs") }}
     ),
 
     usage_lines as (
@@ -51,7 +56,8 @@
 
     organization_totals as (
         select organization_id, {{ period }}, sum(amount_cents) as amount_cents
-        from lines
+        from organization_cost_lines
+        where {{ is_touched() }}
         group by organization_id, {{ period }}
     ),
 
@@ -67,7 +73,6 @@
             sum(list_amount_cents) as list_amount_cents,
             {{ sums_of(counters + ["requests"]) }}
         from lines
-        where user_id is not null
         group by organization_id, {{ period }}, user_id, product, model
     ),
 
@@ -139,7 +144,7 @@
             product_ranks.product as top_product,
             model_ranks.model as top_model
         from user_totals
-        inner join organization_totals
+        left join organization_totals
             on user_totals.organization_id = organization_totals.organization_id
             and user_totals.{{ period }} = organization_totals.{{ period }}
         left join {{ ref("dim_claude_organizations") }} as organizations

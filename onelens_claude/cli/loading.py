@@ -14,11 +14,13 @@ from onelens_claude.cli.output import JSON_OPTION, note, print_json, usd
 from onelens_claude.cli.runs import JobResult, run_job
 from onelens_claude.clock import utc_now
 from onelens_claude.endpoints import Family, first_available_day, newest_possible_day
-from onelens_claude.errors import SettingsError
+from onelens_claude.errors import ApiError, SettingsError
 from onelens_claude.jobs import raw_config
+from onelens_claude.ledger import endpoints_of
 from onelens_claude.partitions import range_tags
 from onelens_claude.resources import Onelens
 from onelens_claude.schedules import due_range
+from onelens_claude.sensors import revised_windows, revision_config
 from onelens_claude.settings import Settings, load_settings
 from onelens_claude.status import all_statuses
 
@@ -52,9 +54,35 @@ def daily(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:
     warehouse = Onelens(settings).warehouse()
     with warehouse.writer() as connection:
         first, last = due_range(connection, settings)
+    results = _pull_revised(settings, verbose=verbose)
     note(f"Pulling what is due from {first} to {last}.")
-    result = run_job("daily_job", settings, tags=range_tags(first, last), config=DAILY_CONFIG, verbose=verbose)
-    _finish(_outcome(settings, [result]), as_json=as_json)
+    results.append(run_job("daily_job", settings, tags=range_tags(first, last), config=DAILY_CONFIG, verbose=verbose))
+    _finish(_outcome(settings, results), as_json=as_json)
+
+
+def _pull_revised(settings: Settings, *, verbose: bool) -> list[JobResult]:
+    """Pull the days again that the API tells otherwise now; `daily_job` builds the marts after it."""
+    onelens = Onelens(settings)
+    results = []
+    for organization in settings.organizations:
+        try:
+            found = revised_windows(onelens, organization.id)
+        except ApiError as error:
+            note(f"Could not look for revised days: {error}")
+            continue
+        for window in found:
+            note(f"{organization.id}: {window} changed since it was pulled; pulling it again.")
+            results.append(
+                run_job(
+                    "ingest_job",
+                    settings,
+                    tags=range_tags(window.start, window.days[-1]),
+                    config=revision_config(organization.id),
+                    assets=[f"claude_raw/{endpoint.name}" for endpoint in endpoints_of(Family.COST)],
+                    verbose=verbose,
+                )
+            )
+    return results
 
 
 DAILY_CONFIG = raw_config(IngestConfig(only_due=True, raise_failures=False))

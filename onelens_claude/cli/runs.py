@@ -39,9 +39,10 @@ def run_job(
     *,
     tags: Mapping[str, str] | None = None,
     config: dg.RunConfig | None = None,
+    assets: list[str] | None = None,
     verbose: bool = False,
 ) -> JobResult:
-    """Execute one job in this process; the run is in the UI like any other."""
+    """Execute one job, or only `assets` of it, in this process; the run is in the UI like any other."""
     from onelens_claude.definitions import build_defs  # noqa: PLC0415 - loading the dbt manifest takes a second
 
     prepare_home()
@@ -57,7 +58,11 @@ def run_job(
         # dbt's own output goes to stdout, where a command's data belongs; Dagster keeps it in the run's log.
         with redirect_stdout(sys.stderr if verbose else io.StringIO()):
             result = defs.resolve_job_def(name).execute_in_process(
-                instance=instance, run_config=run_config, tags={**process_tag(), **(tags or {})}, raise_on_error=False
+                instance=instance,
+                run_config=run_config,
+                tags={**process_tag(), **(tags or {})},
+                asset_selection=[dg.AssetKey.from_user_string(asset) for asset in assets] if assets else None,
+                raise_on_error=False,
             )
         return _result(result)
 

@@ -17,16 +17,30 @@ with
         where total_pull_id is not null and {{ is_touched() }}
     ),
 
-    user_rows as (
-        select user_rows.*
-        from {{ ref("stg_user_usage_report") }} as user_rows
-        inner join days
-            on user_rows.organization_id = days.organization_id
-            and user_rows.activity_date = days.activity_date
-            and user_rows.pull_id = days.user_pull_id
-        -- what names no user account is unattributed
-        where user_rows.user_id is not null
-    ),
+    -- with the user and without: read twice, because keeping the rows between the two takes many times the memory
+    {% for name, user_id in [("user_lines", ["user_id"]), ("user_keys", [])] %}
+        {{ name }} as (
+            select
+                user_rows.organization_id,
+                user_rows.activity_date,
+                {% for column in user_id %} user_rows.{{ column }}, {% endfor %}
+                {{ usage_dimensions("user_rows.") }},
+                {{ sums_of(counters) }},
+                {{ sum_if_all_known("requests") }} as requests
+            from {{ ref("stg_user_usage_report") }} as user_rows
+            inner join days
+                on user_rows.organization_id = days.organization_id
+                and user_rows.activity_date = days.activity_date
+                and user_rows.pull_id = days.user_pull_id
+            -- what names no user account is unattributed
+            where user_rows.user_id is not null
+            group by
+                user_rows.organization_id,
+                user_rows.activity_date,
+                {% for column in user_id %} user_rows.{{ column }}, {% endfor %}
+                {{ usage_dimensions("user_rows.") }}
+        ),
+    {% endfor %}
 
     report_rows as (
         select report_rows.*
@@ -49,7 +63,7 @@ with
             {{ usage_dimensions() }},
             {% for counter in all_counters %} - {{ counter }}, {% endfor %}
             0 as is_listed
-        from user_rows
+        from user_keys
     ),
 
     placed_remainders as (
@@ -68,7 +82,7 @@ with
         select organization_id, activity_date, {{ all_counters | join(", ") }}
         from report_rows
         where is_total
-        {% for parts in ["user_rows", "placed_remainders"] %}
+        {% for parts in ["user_keys", "placed_remainders"] %}
             union all
             select
                 organization_id,
@@ -86,18 +100,6 @@ with
             {{ sum_if_all_known("requests") }} as requests
         from total_and_placed_counts
         group by organization_id, activity_date
-    ),
-
-    user_lines as (
-        select
-            organization_id,
-            activity_date,
-            user_id,
-            {{ usage_dimensions() }},
-            {{ sums_of(counters) }},
-            {{ sum_if_all_known("requests") }} as requests
-        from user_rows
-        group by organization_id, activity_date, user_id, {{ usage_dimensions() }}
     ),
 
     unattributed_lines as (
