@@ -33,6 +33,11 @@ _LONGEST_QUEUE_REQUESTS = 100
 """A state further ahead than both comes from a clock that was set back since."""
 
 
+def usable_rate(requests_per_minute: int) -> float:
+    """Return how many requests a minute really leave under a limit."""
+    return requests_per_minute * _SHARE
+
+
 def state_directory() -> Path:
     """Return this user's machine-wide folder for rate-limit state, not shared between users."""
     folder = Path(tempfile.gettempdir()) / f"onelens-claude-{os.getuid()}"
@@ -59,7 +64,7 @@ class SharedRateLimit:
         name = hashlib.sha256(f"{base_url} {organization_id}".encode()).hexdigest()[:24]
         self._path = (folder or state_directory()) / f"{name}.rate"
         self._lock = FileLock(f"{self._path}.lock")
-        self._interval = 60.0 / (requests_per_minute * _SHARE)
+        self._interval = 60.0 / usable_rate(requests_per_minute)
         self._tolerance = self._interval if requests_per_minute >= _BURST_FROM else 0.0
         self._queue = max(_LONGEST_QUEUE_SECONDS, _LONGEST_QUEUE_REQUESTS * self._interval)
         self._now = now

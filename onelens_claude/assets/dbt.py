@@ -7,12 +7,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 from filelock import FileLock
+from packaging.version import Version
 
 from onelens_claude.assets.raw import WRITER_POOL
 from onelens_claude.resources import Onelens
@@ -35,7 +38,19 @@ def dbt_project() -> DbtProject:
 
 def build_dbt_resource(project: DbtProject) -> DbtCliResource:
     """Return the resource that runs the dbt installed beside this Python, whatever PATH says."""
-    return DbtCliResource(project_dir=project, dbt_executable=str(Path(sys.executable).with_name("dbt")))
+    return _InstalledDbt(project_dir=project, dbt_executable=str(Path(sys.executable).with_name("dbt")))
+
+
+class _InstalledDbt(DbtCliResource):
+    """Knows its version from the installed package.
+
+    The base class runs `dbt --version` before every command, which asks the package index over the network and takes
+    seconds.
+    """
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        return Version(version("dbt-core"))
 
 
 def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
@@ -49,7 +64,10 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
         with warehouse.writer():
             pass  # on an empty folder the raw tables must be there before dbt reads them
         with warehouse.writer_lock(), _environment("ONELENS_WAREHOUSE", str(warehouse.path)):
-            yield from dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context).stream()
+            # One folder per warehouse, under its lock: what dbt parsed serves the next run, and nothing piles up.
+            folder = warehouse.path.parent / "dbt"
+            arguments = ["build", "--exclude-resource-type", "unit_test"]
+            yield from dbt.cli(arguments, context=context, target_path=folder).stream()
 
     return dbt_models
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from onelens_claude.assets.raw import IngestConfig
-from onelens_claude.cli.output import JSON_OPTION, note, print_json, usd
+from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_table, usd
 from onelens_claude.cli.runs import JobResult, run_job
 from onelens_claude.clock import utc_now
 from onelens_claude.endpoints import Family, first_available_day, newest_possible_day
@@ -18,6 +18,7 @@ from onelens_claude.errors import ApiError, SettingsError
 from onelens_claude.jobs import raw_config
 from onelens_claude.ledger import endpoints_of
 from onelens_claude.partitions import range_tags
+from onelens_claude.planning import plan_backfill
 from onelens_claude.resources import Onelens
 from onelens_claude.schedules import due_range
 from onelens_claude.sensors import revised_windows, revision_config
@@ -34,6 +35,7 @@ def backfill(
     org: str | None = typer.Option(None, "--org", metavar="ID", help="Only this organisation."),
     first: str | None = typer.Option(None, "--from", metavar="DATE", help="First day, YYYY-MM-DD. [default: oldest]"),
     last: str | None = typer.Option(None, "--to", metavar="DATE", help="Last day, inclusive. [default: yesterday]"),
+    plan: bool = typer.Option(False, "--plan", help="Only say what would be asked for."),
     as_json: bool = JSON_OPTION,
     verbose: bool = _VERBOSE,
 ) -> None:
@@ -44,8 +46,35 @@ def backfill(
     settings = load_settings()
     organizations = [settings.organization(org).id] if org else []
     days = _range(first, last)
+    if plan:
+        _print_plan(settings, days, organizations, as_json=as_json)
+        return
     result = run_backfill(settings, days, organizations, verbose=verbose)
     _finish(result, as_json=as_json)
+
+
+def _print_plan(settings: Settings, days: tuple[dt.date, dt.date], organizations: list[str], *, as_json: bool) -> None:
+    """Print requests, minutes and rows known so far per endpoint; ask nothing."""
+    wanted = [one for one in settings.organizations if not organizations or one.id in organizations]
+    warehouse = Onelens(settings).warehouse()
+    rate = settings.polling.requests_per_minute
+    if warehouse.serving_path.exists():
+        with warehouse.reader() as connection:
+            planned = plan_backfill(connection, wanted, days, rate)
+    else:
+        planned = plan_backfill(None, wanted, days, rate)
+    if as_json:
+        print_json({"from": days[0], "to": days[1], "plan": [asdict(one) for one in planned]})
+        return
+    columns = ["organisation", "endpoint", "windows", "requests", "rows known so far", "minutes"]
+    rows = [
+        (one.organization_id, one.endpoint, one.windows, one.requests, one.rows_known, one.minutes) for one in planned
+    ]
+    print_table(columns, rows, title=f"{days[0]} to {days[1]} at {rate} requests a minute and organisation")
+    for organization in wanted:
+        of_one = [one for one in planned if one.organization_id == organization.id]
+        minutes = sum(one.minutes for one in of_one)
+        note(f"{organization.id}: at least {sum(one.requests for one in of_one)} requests, about {minutes:.0f} minutes")
 
 
 def daily(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:

@@ -1,0 +1,270 @@
+"""The organisations of the test warehouse, one per thing to prove, and when their pulls arrive (stages 1, 2, 3).
+
+Each stage ends with a dbt build, so stages 2 and 3 are built incrementally.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from decimal import Decimal
+from typing import Any
+
+from raw_rows import DAY, RawWarehouse, actor, at, cost, usage
+
+D = dt.date(2026, 3, 30)
+"""The first day of every scenario; the month ends on the next."""
+
+
+def person(user_id: str, email: str | None, name: str | None, *, deleted: bool | None = False) -> dict[str, Any]:
+    return actor(user_id, email_address=email, name=name, deleted=deleted)
+
+
+def register_stage_1(w: RawWarehouse) -> None:
+    # shrinking: one day that loses a user, one that shrinks to nothing, one that stays
+    w.organization("shrinking")
+    for day in (D, D + DAY, D + 2 * DAY):
+        w.costs("shrinking", day, [cost("10.5", user="u1"), cost("7", user="u2")], [cost("20", query="total"), cost("20")])
+        w.pull("shrinking", "user_usage_report", day, [usage(100, user="u1"), usage(50, user="u2")])
+        w.pull("shrinking", "usage_report", day, [usage(160, query="total"), usage(160)])
+
+    # remainder: a key beyond its users, a key without users, a part no group tells, a fully discounted one
+    w.organization("remainder")
+    w.costs(
+        "remainder",
+        D,
+        [cost("10.000000000001", "12", user="u1"), cost("0", "5", user="u2"), cost("1", user=actor(None))],
+        [
+            cost("50.5", "80", query="total"),
+            cost("14.000000000001", "20"),
+            cost("30", "40", product="claude_code"),
+            cost("0", "3", product="cowork"),
+            cost("2", "2", product=None, model=None, cost_type="code_execution", token_type=None),
+        ],
+    )
+    # of the unattributed 40.5: 4 placed in chat, 30 in claude_code, 2 in code execution, 4.5 nowhere
+
+    # capped: 100 groups of 120 in the answer, ten of the missing ones in two pieces, which repeat some groups
+    w.organization("capped")
+    keys = [f"model-{number:03d}" for number in range(120)]
+    pieces = [cost("9", model=keys[99], query="detail:models[]=x")]
+    pieces += [cost("1", model=key, query="detail:models[]=x") for key in keys[100:106]]
+    pieces += [cost("1", model=key, query="detail:models[]=yy") for key in keys[104:110]]
+    w.costs(
+        "capped",
+        D,
+        [cost("0.25", user="u1", model=keys[0]), cost("0.25", user="u1", model=keys[115])],
+        [cost("130", query="total"), *[cost("1", model=key) for key in keys[:100]], *pieces],
+    )
+    w.organization("nearly-capped")
+    w.costs("nearly-capped", D, [], [cost("99", query="total"), *[cost("1", model=key) for key in keys[:99]]])
+
+    # answers missing: no users' answer, no total, neither but a failed pull, an empty day
+    w.organization("partial")
+    w.pull("partial", "cost_report", D, [cost("20", query="total"), cost("15")])
+    w.pull("partial", "user_cost_report", D + DAY, [cost("3", user="u1")])
+    w.pull("partial", "cost_report", D + DAY, [cost("99", query="total")], status="failed")
+    w.pull("partial", "cost_report", D + 2 * DAY, [cost("99", query="total")], status="failed")
+    w.costs("partial", D + 3 * DAY, [], [])
+    w.organization("negative")
+    w.costs("negative", D, [cost("10", user="u1")], [cost("9", query="total"), cost("9")])
+    w.costs("negative", D + DAY, [cost("10.000000000001", user="u1")], [cost("10", query="total"), cost("10")])
+
+    # forms: older spellings of one name meet in one answer and across answers; no list amounts; `email`
+    w.organization("older-forms")
+    old = actor("u1", email="u1@old.example")
+    w.costs(
+        "older-forms",
+        D,
+        [
+            cost("4", None, user=old, product="claude_tag", model="claude_opus_4_6"),
+            cost("3", None, user=old, product="claude-tag", model="claude-opus-4-6"),
+            cost("2", None, user=old, product="other", model="brand_new_model"),
+        ],
+        [
+            cost("10", None, query="total"),
+            cost("6", None, product="claude-tag", model="claude_opus_4_6"),
+            cost("2", None, product="claude_tag"),
+            cost("2", None, product="other", model="brand_new_model"),
+        ],
+    )
+    w.pull("older-forms", "user_usage_report", D, [usage(5, user=old, cache_creation=None, server_tool_use=None, requests=2)])
+    w.pull("older-forms", "usage_report", D, [usage(8, query="total", cache_creation=None, requests=None)])
+
+    # finality: before the day's end, after it, without a stamp, after the revision days
+    w.organization("finality", revision_days=10)
+    for number, (fetched, refreshed) in enumerate(
+        [
+            (at(D, days_later=1, hour=3), at(D, hour=23)),
+            (at(D, days_later=2, hour=3), at(D, days_later=2)),
+            (at(D, days_later=4), None),
+            (at(D, days_later=4) + dt.timedelta(hours=23), None),
+            (at(D, days_later=15), at(D, days_later=15)),
+            (at(D, days_later=15, hour=23), at(D, days_later=15, hour=23)),
+        ]
+    ):
+        rows = [cost("1", user="u1")], [cost("1", query="total"), cost("1")]
+        w.costs("finality", D + number * DAY, *rows, fetched_at=fetched, data_refreshed_at=refreshed)
+    w.pull("finality", "cost_report", D + 6 * DAY, [cost("1", query="total")], fetched_at=at(D, days_later=60))
+    w.pull("finality", "user_cost_report", D + 6 * DAY, [cost("1", user="u1")], fetched_at=at(D, days_later=8))
+
+    # people: renamed, deleted, departed, nameless, returned; one of them in two organisations
+    for organization_id in ("people", "people-too"):
+        w.organization(organization_id)
+    first = [
+        cost("1", user=person("renamed", "before@x.example", "Before")),
+        cost("1", user=person("deleted", "secret@x.example", "Secret")),
+        cost("1", user=person("departed", "left@x.example", "Left")),
+        cost("1", user=person("departed-quiet", "quiet@x.example", "Quiet")),
+        cost("1", user=person("nameless", None, None)),
+        cost("1", user=person("deleted-old-form", "old-secret@x.example", "Old Secret", deleted=None)),
+    ]
+    w.costs("people", D, first, [cost("6", query="total"), cost("6")], api_organization_id="org_old")
+    w.costs("people-too", D, [cost("1", user=person("deleted", "kept@y.example", "Kept"))], [cost("1", query="total")])
+    w.pull("people", "users", D, [{"user": {"id": "renamed", "email_address": "before@x.example", "email": None}}])
+
+    # plans: seats pay no tokens, so users without cost have usage
+    w.organization("seats", plan="seat")
+    w.costs("seats", D, [], [])
+    w.pull("seats", "user_usage_report", D, [usage(500, user="u1", requests=3), usage(0, user="u2", requests=None)])
+    w.pull("seats", "usage_report", D, [usage(700, query="total", requests=4), usage(600, requests=4)])
+    w.organization("usage-only")
+    w.pull("usage-only", "user_usage_report", D, [usage(500, user="u1")])
+    w.pull("usage-only", "usage_report", D, [usage(500, query="total")])
+
+    w.organization("adoption")
+    w.pull(
+        "adoption",
+        "summaries",
+        D,
+        [
+            {"assigned_seat_count": 8, "daily_active_user_count": 2, "monthly_active_user_count": 6, "daily_adoption_rate": 25.0},
+            {"activity_date": D + DAY, "assigned_seat_count": 0, "daily_active_user_count": 0},
+        ],
+        days=2,
+    )
+    register_random_pulls(w, seed=1)
+
+
+def register_stage_2(w: RawWarehouse) -> None:
+    later = {"fetched_at": at(D, days_later=8)}
+    w.costs("shrinking", D, [cost("10.5", user="u1")], [cost("12", query="total"), cost("12")], **later)
+    for endpoint in ("user_cost_report", "cost_report", "user_usage_report", "usage_report"):
+        w.pull("shrinking", endpoint, D + DAY, [], **later)
+
+    second = [
+        cost("1", user=person("renamed", "after@x.example", "After")),
+        cost("1", user=person("deleted", None, "Deleted User", deleted=True)),
+        cost("1", user=person("departed", "left@x.example", "Left", deleted=True)),
+        cost("1", user=person("departed-quiet", None, "Quiet", deleted=True)),
+        cost("1", user=person("deleted-old-form", None, "Deleted User", deleted=None)),
+    ]
+    w.costs("people", D + DAY, second, [cost("5", query="total"), cost("5")], api_organization_id="org_new", **later)
+    # a pull that failed, and one that was fetched before but stored after: neither is the day's truth
+    w.pull("remainder", "cost_report", D, [cost("77", query="total")], status="failed", **later)
+    w.pull("remainder", "cost_report", D, [cost("66", query="total")], fetched_at=at(D, days_later=1))
+    # the missing answers arrive
+    w.pull("partial", "cost_report", D + DAY, [cost("4", query="total")], **later)
+    w.organizations["seats"]["plan"] = "usage"
+    register_random_pulls(w, seed=2)
+
+
+def register_stage_3(w: RawWarehouse) -> None:
+    # an older payload is replayed: asked again for an old day, it still shows the readable addresses
+    replayed = [
+        cost("1", user=person("deleted", "secret@x.example", "Secret")),
+        cost("1", user=person("deleted-old-form", "old-secret@x.example", "Old Secret")),
+    ]
+    w.costs("people", D, replayed, [cost("2", query="total"), cost("2")], fetched_at=at(D, days_later=20))
+    w.pull(
+        "people",
+        "users",
+        D + DAY,
+        [{"user": {"id": "deleted", "email_address": "secret@x.example", "email": None}}],
+        fetched_at=at(D, days_later=21),
+    )
+    # a pull without any row, the newest of the ledger
+    w.pull("shrinking", "cost_report", D + 2 * DAY, [], fetched_at=at(D, days_later=30))
+    w.pull("shrinking", "user_cost_report", D + 2 * DAY, [], fetched_at=at(D, days_later=30))
+    register_random_pulls(w, seed=3)
+    w.pull("shrinking", "usage_report", D + 2 * DAY, [], fetched_at=at(D, days_later=30))
+
+
+def register_random_pulls(w: RawWarehouse, *, seed: int) -> None:
+    """Pull windows of two organisations, with everything that may vary varying; later seeds revise earlier days."""
+    rng = random.Random(seed)
+    for organization_id in ("random-a", "random-b"):
+        w.organization(organization_id, revision_days=15)
+        for _ in range(4):
+            start, days = D + rng.randrange(8) * DAY, rng.randrange(1, 5)
+            fetched = at(D, days_later=8 + 10 * seed + rng.randrange(10))
+            for kind in rng.choice([("cost",), ("usage",), ("cost", "usage")]):
+                users, report = random_answers(rng, kind, start, days)
+                if rng.random() < 0.85:
+                    w.pull(organization_id, f"user_{kind}_report", start, users, days=days, fetched_at=fetched)
+                if rng.random() < 0.85:
+                    w.pull(organization_id, f"{kind}_report", start, report, days=days, fetched_at=fetched)
+
+
+def random_answers(rng: random.Random, kind: str, start: dt.date, days: int) -> tuple[list[Any], list[Any]]:
+    """Return the rows of the users' and of the organisation's answer of one kind, from the same true lines."""
+    users: list[Any] = []
+    report: list[Any] = []
+    for number in range(days):
+        day = {"activity_date": start + number * DAY}
+        lines = [random_line(rng, kind) for _ in range(rng.choice([0, 1, 5, 12]))]
+        users += [make_row(kind, line, user=line["user"]) | day for line in lines if line["user"] != "nobody"]
+        groups: dict[tuple[Any, ...], list[Any]] = {}
+        for line in lines:
+            groups.setdefault(tuple(line["dimensions"].values()), []).append(line)
+        listed = [group for group in groups.values() if rng.random() < 0.8]
+        if lines:
+            report.append(make_row(kind, added_up(lines), query="total") | day)
+        for group in listed:
+            query = rng.choice(["detail", "detail", "detail:products[]=chat"])
+            row = make_row(kind, added_up(group), query=query) | day
+            report.append(row)
+            if rng.random() < 0.2:
+                report.append(row | {"query": "detail:models[]=any"})
+    users = list({(row["activity_date"], row["actor"]["user_id"], *map(repr, row.values())): row for row in users}.values())
+    return users, report
+
+
+def random_line(rng: random.Random, kind: str) -> dict[str, Any]:
+    dimensions = {
+        "product": rng.choice(["chat", "claude_code", "claude_tag", "claude-tag", None]),
+        "model": rng.choice(["claude-opus-4-6", "claude_opus_4_6", "new_model", None]),
+        "speed": rng.choice(["standard", "fast", None]),
+    }
+    if kind == "cost":
+        dimensions["cost_type"] = rng.choice(["tokens", "web_search", "code_execution"])
+        dimensions["token_type"] = "output_tokens" if dimensions["cost_type"] == "tokens" else None
+    amount = Decimal(rng.choice(["0", "1", str(rng.randrange(10**9)), f"{rng.randrange(10**6)}.{rng.randrange(10**12):012d}"]))
+    discount = Decimal(rng.choice(["0", "0", "3.5", "0.000000000001"]))
+    return {
+        "user": rng.choice(["u1", "u2", "u3", "nobody"]),
+        "dimensions": dimensions,
+        "amount": amount,
+        "list_amount": amount + discount,
+        "output_tokens": rng.randrange(10**6),
+        "uncached_input_tokens": rng.randrange(100),
+        "requests": rng.choice([None, 1, 5]),
+    }
+
+
+def added_up(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    measures = ("amount", "list_amount", "output_tokens", "uncached_input_tokens")
+    requests = [line["requests"] for line in lines]
+    return {
+        "dimensions": lines[0]["dimensions"],
+        **{name: sum(line[name] for line in lines) for name in measures},
+        "requests": None if None in requests else sum(requests),
+    }
+
+
+def make_row(kind: str, line: dict[str, Any], *, user: str | None = None, query: str = "detail") -> dict[str, Any]:
+    dimensions = {"model": None, "product": None} | line["dimensions"] if query != "total" else {}
+    if kind == "cost":
+        return cost(f"{line['amount']:f}", f"{line['list_amount']:f}", user=user, query=query, **dimensions)
+    tokens = {name: line[name] for name in ("uncached_input_tokens", "requests")}
+    return usage(line["output_tokens"], user=user, query=query, **tokens, **dimensions)
