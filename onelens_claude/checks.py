@@ -34,6 +34,8 @@ def _build_completeness(endpoint: Endpoint) -> dg.AssetChecksDefinition:
     )
     def every_organization_is_complete(onelens: dg.ResourceParam[Onelens]) -> dg.AssetCheckResult:
         settings = onelens.settings()
+        if endpoint not in settings.endpoints():
+            return dg.AssetCheckResult(passed=True, description="Switched off in the settings (optional_endpoints).")
         with onelens.warehouse().writer() as connection:
             found = [
                 endpoint_status(connection, organization.id, endpoint, utc_now())

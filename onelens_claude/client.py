@@ -188,7 +188,7 @@ class AnalyticsClient:
             self._rate_limit.acquire(self._pause)
             fetched_at = utc_now()
             key = self._api_key()
-            response = self._get(request_path, key, where)
+            response = self._get(request_path, key, where, beta=endpoint.beta)
             request_id = response.headers.get("request-id")
             if response.status_code != requests.codes.ok:
                 error = _api_error(response, key, where=where, window=window, has_cursor=cursor is not None)
@@ -226,14 +226,15 @@ class AnalyticsClient:
         if self._stopped.is_set():
             raise errors.StoppedError(f"{self.organization_id}: stopped")
 
-    def _get(self, request_path: str, key: str, where: str) -> requests.Response:
+    def _get(self, request_path: str, key: str, where: str, *, beta: str) -> requests.Response:
         if self._stopped.is_set():
             raise errors.StoppedError(f"{self.organization_id}: stopped")
         credentials = {"x-api-key": key} if self._authentication == "x-api-key" else {"authorization": f"Bearer {key}"}
+        headers = {"anthropic-beta": beta} if beta else {}
         try:
             return self._session.get(
                 self._base_url + request_path,
-                headers={**credentials, "anthropic-version": self._api_version},
+                headers={**credentials, **headers, "anthropic-version": self._api_version},
                 timeout=self._timeout,
                 allow_redirects=False,  # a redirect would carry the key elsewhere
             )
@@ -271,7 +272,7 @@ def request_parameters(endpoint: Endpoint, query: Query, window: Window) -> list
         parameters = [
             ("starting_at", f"{window.start}T00:00:00Z"),
             ("ending_at", f"{window.end}T00:00:00Z"),
-            ("bucket_width", "1d"),
+            ("time_bucket_width" if endpoint.shape is Shape.FLAT_ROWS else "bucket_width", "1d"),
         ]
     parameters += [("group_by[]", dimension) for dimension in query.group_by]
     parameters += list(query.filters.items())

@@ -17,7 +17,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from onelens_claude.clock import utc_now
-from onelens_claude.endpoints import Family, first_available_day, newest_possible_day
+from onelens_claude.endpoints import OPTIONAL_ENDPOINTS, Family, first_available_day, newest_possible_day
 from onelens_claude.fake_api import create_app, running_server
 from onelens_claude.fake_api.spec import demo_organizations
 from onelens_claude.settings import PROJECT_ROOT
@@ -63,6 +63,7 @@ def demo_world() -> Iterator[Path]:
                 }
                 for organization_id, spec in zip(_IDS, specs, strict=True)
             ],
+            "optional_endpoints": list(OPTIONAL_ENDPOINTS),
             "polling": {"requests_per_minute": _UNHURRIED},
         }
         header = "# Written by the demo on each start; its organisations are made up.\n"

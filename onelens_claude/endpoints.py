@@ -1,4 +1,6 @@
-"""The nine endpoints as frozen data: path, family, window, page size and queries. Read me first.
+"""The endpoints as frozen data: path, family, window, page size and queries. Read me first.
+
+Nine are always pulled; three newer ones when the settings name them.
 
 What belongs here: a fact about an endpoint that the client, the landing, the assets or the checks need.
 What does not: how a row looks (`row_types.py`), how a page is fetched (`client.py`) or stored (`landing.py`).
@@ -45,6 +47,8 @@ class Shape(StrEnum):
     """`starting_date=`, `ending_date=`; one row per day; a single page."""
     USER_ROWS = "user_rows"
     """`starting_at=`, `ending_at=`, `bucket_width=1d`; one row per user, day and dimensions."""
+    FLAT_ROWS = "flat_rows"
+    """As USER_ROWS, but `time_bucket_width=1d`, dimensions in `group` and figures in `usage`."""
     BUCKETS = "buckets"
     """As USER_ROWS, but one bucket per day with `results[]`."""
 
@@ -82,6 +86,11 @@ class Endpoint:
     entity_key: str
     """Path of the field that says whom or what a row is about; empty where a row is a day of the organisation."""
 
+    is_optional: bool = False
+    """Pulled only where the settings' `optional_endpoints` name it."""
+    beta: str = ""
+    """Value of the `anthropic-beta` header the endpoint needs."""
+
     @property
     def url_path(self) -> str:
         """Path below the base URL."""
@@ -93,7 +102,15 @@ class Endpoint:
         return f"{self.name}_rows"
 
 
-def _daily(name: str, path: str, columns: Mapping[str, str], entity_key: str, description: str) -> Endpoint:
+def _daily(
+    name: str,
+    path: str,
+    columns: Mapping[str, str],
+    entity_key: str,
+    description: str,
+    *,
+    is_optional: bool = False,
+) -> Endpoint:
     return Endpoint(
         name=name,
         path=path,
@@ -105,6 +122,7 @@ def _daily(name: str, path: str, columns: Mapping[str, str], entity_key: str, de
         columns=columns,
         description=description,
         entity_key=entity_key,
+        is_optional=is_optional,
     )
 
 
@@ -189,8 +207,32 @@ _ALL = (
         COST_DIMENSIONS,
         "Cost of the organisation per day: the true total and at most 100 groups.",
     ),
+    _daily("plugins", "plugins", row_types.PLUGIN, "plugin_name", "One row per plugin and day.", is_optional=True),
+    _daily(
+        "artifacts",
+        "artifacts",
+        row_types.ARTIFACT,
+        "artifact_type",
+        "One row per kind of artifact and day: created and published.",
+        is_optional=True,
+    ),
+    Endpoint(
+        name="usage",
+        path="usage",
+        family=Family.COST,
+        shape=Shape.FLAT_ROWS,
+        window_days=31,
+        page_size=1000,
+        queries=(Query("detail", ("model", "service_tier")),),
+        columns=row_types.FLAT_USAGE,
+        description="Tokens per day, model and service tier: the only place that tells priority tier apart.",
+        entity_key="",
+        is_optional=True,
+        beta="analytics-usage-cost-2026-08-24",
+    ),
 )
 
+OPTIONAL_ENDPOINTS = tuple(endpoint.name for endpoint in _ALL if endpoint.is_optional)
 ENDPOINTS: Mapping[str, Endpoint] = {endpoint.name: endpoint for endpoint in _ALL}
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onelens_claude.clock import utc_now
-from onelens_claude.endpoints import ENDPOINTS, Endpoint, Shape, first_available_day
+from onelens_claude.endpoints import Endpoint, Shape, first_available_day
 from onelens_claude.landing import windows
 from onelens_claude.rate_limit import usable_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import duckdb
 
@@ -37,6 +37,7 @@ class PlannedEndpoint:
 def plan_backfill(
     connection: duckdb.DuckDBPyConnection | None,
     organizations: Iterable[Organization],
+    endpoints: Sequence[Endpoint],
     days: tuple[dt.date, dt.date],
     requests_per_minute: int,
 ) -> list[PlannedEndpoint]:
@@ -46,7 +47,7 @@ def plan_backfill(
     for organization in organizations:
         first = max(days[0], oldest, organization.backfill_start)
         wanted = [first + dt.timedelta(days=n) for n in range((days[1] - first).days + 1)]
-        for endpoint in ENDPOINTS.values():
+        for endpoint in endpoints:
             rows = _rows_known(connection, organization.id, endpoint, wanted) if connection and wanted else {}
             per_window = _reports_per_window(connection, organization.id, endpoint)
             spans = windows(wanted, endpoint.window_days)

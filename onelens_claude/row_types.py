@@ -63,6 +63,12 @@ USER_USAGE = {**_TIME, "actor": _ACTOR, **_DIMENSIONS, **_USAGE, "total_tokens":
 BUCKET_COST = {**_TIME, **_DIMENSIONS, **_COST}
 BUCKET_USAGE = {**_TIME, **_DIMENSIONS, **_USAGE}
 
+FLAT_USAGE = {
+    **_TIME,
+    "group": struct(model="VARCHAR", service_tier="VARCHAR"),
+    "usage": struct(**_USAGE, total_tokens="BIGINT"),
+}
+
 _SURFACES = (
     "chat",
     "claude_code",
@@ -220,6 +226,25 @@ CONNECTOR = {
 }
 
 
+PLUGIN = {
+    "plugin_id": "VARCHAR",
+    "plugin_name": "VARCHAR",
+    "distinct_user_count": "BIGINT",
+    "install_count": "BIGINT",
+    "invocation_count": "BIGINT",
+    "claude_code_metrics": counts("distinct_session_plugin_used_count"),
+    "cowork_metrics": counts("distinct_session_plugin_used_count"),
+    "chat_cowork_unified_metrics": counts("distinct_session_plugin_used_count"),
+}
+ARTIFACT = {
+    "artifact_type": "VARCHAR",
+    "is_shared": "BOOLEAN",
+    "distinct_user_count": "BIGINT",
+    "artifacts_created_count": "BIGINT",
+    "published_artifacts_created_count": "BIGINT",
+}
+
+
 _ENVELOPE = frozenset({"data", "summaries", "has_more", "next_page", "data_refreshed_at", "organization_id", "results"})
 _IGNORED = frozenset(
     {  # documented fields that only other queries fill
@@ -232,6 +257,18 @@ _IGNORED = frozenset(
         "claude_tag_user_id",
         "user_id",
         "product",
+        "actor",
+        "actor_type",
+        "agent_id",
+        "api_key_id",
+        "context_window",
+        "deployment_id",
+        "environment_id",
+        "inference_geo",
+        "session_id",
+        "speed",
+        "user_profile_id",
+        "workspace_id",
     }
 )
 _NAME = re.compile(r'"(\w+)"')

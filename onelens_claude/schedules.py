@@ -6,7 +6,7 @@ import dagster as dg
 import duckdb
 
 from onelens_claude.clock import utc_now
-from onelens_claude.endpoints import ENDPOINTS, Family, newest_possible_day
+from onelens_claude.endpoints import Family, newest_possible_day
 from onelens_claude.errors import SettingsError
 from onelens_claude.ledger import days_to_pull
 from onelens_claude.partitions import range_tags
@@ -24,7 +24,7 @@ def due_range(connection: duckdb.DuckDBPyConnection | None, settings: Settings) 
     first = min(newest.values())
     if connection is not None:
         for organization in settings.organizations:
-            for endpoint in ENDPOINTS.values():
+            for endpoint in settings.endpoints():
                 due = days_to_pull(
                     connection, organization.id, endpoint, revision_days=settings.polling.revision_days, now=now
                 )

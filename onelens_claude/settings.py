@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from onelens_claude.endpoints import FIRST_DAY
+from onelens_claude.endpoints import ENDPOINTS, FIRST_DAY, Endpoint
 from onelens_claude.errors import SettingsError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -130,6 +130,7 @@ class Settings(_Section):
     warehouse: WarehouseSettings = WarehouseSettings()
     organizations: Annotated[tuple[Organization, ...], Field(min_length=1, strict=False)]
     polling: Polling = Polling()
+    optional_endpoints: Annotated[tuple[Literal["plugins", "artifacts", "usage"], ...], Field(strict=False)] = ()
     retention: Retention = Retention()
     budgets: Annotated[tuple[()], Field(strict=False)] = ()
     alerts: Annotated[tuple[()], Field(strict=False)] = ()
@@ -153,6 +154,14 @@ class Settings(_Section):
     def serving_path(self) -> Path:
         """The read-only copy; `ONELENS_SERVING` overrides the file."""
         return self._path("ONELENS_SERVING", self.warehouse.serving_path)
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints to pull: the nine, and the optional ones switched on."""
+        return [
+            endpoint
+            for endpoint in ENDPOINTS.values()
+            if not endpoint.is_optional or endpoint.name in self.optional_endpoints
+        ]
 
     def organization(self, organization_id: str) -> Organization:
         """Return one organisation; SettingsError names those there are."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from onelens_claude.endpoints import ENDPOINTS, Endpoint, Family, first_available_day, newest_possible_day
+from onelens_claude.endpoints import Endpoint, Family, first_available_day, newest_possible_day
 from onelens_claude.ledger import first_expected_day, held_days
 
 if TYPE_CHECKING:
@@ -167,9 +167,9 @@ def _end(day: dt.date) -> dt.datetime:
 
 
 def all_statuses(connection: duckdb.DuckDBPyConnection, settings: Settings, now: dt.datetime) -> list[EndpointStatus]:
-    """Return the status of every endpoint of every organisation in the settings."""
+    """Return the status of every endpoint that is switched on, of every organisation in the settings."""
     return [
         endpoint_status(connection, organization.id, endpoint, now, revision_days=settings.polling.revision_days)
         for organization in settings.organizations
-        for endpoint in ENDPOINTS.values()
+        for endpoint in settings.endpoints()
     ]

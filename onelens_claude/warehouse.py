@@ -241,7 +241,10 @@ class Warehouse:
 
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open the serving copy read-only; nothing it runs can reach other files or the network."""
+        """Open the serving copy read-only; nothing it runs can reach other files or the network.
+
+        DuckDB shares one open file within a process: a process sees a new copy once its readers of the old are closed.
+        """
         if not self.serving_path.exists():
             raise WarehouseError(
                 f"{self.serving_path}: there is no serving copy yet; run `onelens-claude backfill` or `make demo`"

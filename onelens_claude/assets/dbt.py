@@ -38,7 +38,9 @@ def dbt_project() -> DbtProject:
 
 def build_dbt_resource(project: DbtProject) -> DbtCliResource:
     """Return the resource that runs the dbt installed beside this Python, whatever PATH says."""
-    return _InstalledDbt(project_dir=project, dbt_executable=str(Path(sys.executable).with_name("dbt")))
+    executable = Path(sys.executable).with_name("dbt")
+    # The base class takes the project for its two folders, which its fields' types do not show.
+    return _InstalledDbt(project_dir=project, dbt_executable=str(executable))  # type: ignore[arg-type]
 
 
 class _InstalledDbt(DbtCliResource):

@@ -60,9 +60,9 @@ def _print_plan(settings: Settings, days: tuple[dt.date, dt.date], organizations
     rate = settings.polling.requests_per_minute
     if warehouse.serving_path.exists():
         with warehouse.reader() as connection:
-            planned = plan_backfill(connection, wanted, days, rate)
+            planned = plan_backfill(connection, wanted, settings.endpoints(), days, rate)
     else:
-        planned = plan_backfill(None, wanted, days, rate)
+        planned = plan_backfill(None, wanted, settings.endpoints(), days, rate)
     if as_json:
         print_json({"from": days[0], "to": days[1], "plan": [asdict(one) for one in planned]})
         return
@@ -182,13 +182,17 @@ def _outcome(settings: Settings, results: list[JobResult]) -> dict[str, Any]:
             statuses = all_statuses(connection, settings, utc_now())
             reconciliation = reconciliation_lines(connection)
     failures = [failure for result in results for failure in result.failures]
-    failed_checks = [check for result in results for check in result.failed_checks]
+    # Of several runs the last one decides on an error: it may have brought what an earlier one missed.
+    newest = {name: check for result in results for name, check in result.checks.items()}
+    failed = [f"{name}: {one.description}" for name, one in newest.items() if not one.passed and one.is_error]
+    every = [item for result in results for item in result.checks.items()]
+    warned = [f"{name}: {one.description}" for name, one in every if not one.passed and not one.is_error]
     return {
-        "ok": all(result.success for result in results) and not failed_checks,
+        "ok": all(result.success for result in results) and not failed,
         "runs": [result.run_id for result in results],
         "failures": failures,
-        "failed_checks": failed_checks,
-        "warnings": [check for result in results for check in result.warned_checks],
+        "failed_checks": failed,
+        "warnings": warned,
         "status": [asdict(status) for status in statuses],
         "reconciliation": reconciliation,
     }

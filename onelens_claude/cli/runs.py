@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from onelens_claude.settings import Settings
 
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+"""Colours: dbt writes them into its error messages."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
@@ -28,9 +32,18 @@ class JobResult:
     success: bool
     failures: tuple[str, ...]
     """One message per failed step."""
-    failed_checks: tuple[str, ...]
-    """Checks with severity ERROR that did not pass, with their description."""
-    warned_checks: tuple[str, ...]
+    checks: Mapping[str, CheckResult]
+    """By asset and check name."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a check said."""
+
+    passed: bool
+    is_error: bool
+    """Severity ERROR; else it only warns."""
+    description: str
 
 
 def run_job(
@@ -68,13 +81,12 @@ def run_job(
 
 
 def _result(result: dg.ExecuteInProcessResult) -> JobResult:
-    failed: list[str] = []
-    warned: list[str] = []
-    for check in result.get_asset_check_evaluations():
-        if check.passed:
-            continue
-        line = f"{check.asset_key.to_user_string()} {check.check_name}: {check.description or 'did not pass'}"
-        (failed if check.severity is dg.AssetCheckSeverity.ERROR else warned).append(line)
+    checks = {
+        f"{check.asset_key.to_user_string()} {check.check_name}": CheckResult(
+            check.passed, check.severity is dg.AssetCheckSeverity.ERROR, check.description or "did not pass"
+        )
+        for check in result.get_asset_check_evaluations()
+    }
     failures = []
     for event in result.get_step_failure_events():
         error = event.step_failure_data.error
@@ -83,5 +95,5 @@ def _result(result: dg.ExecuteInProcessResult) -> JobResult:
         if not reason and error:
             innermost = error.cause or error
             reason = innermost.message.strip()
-        failures.append(f"{event.step_key}: {reason or 'failed'}")
-    return JobResult(result.run_id, result.success, tuple(failures), tuple(failed), tuple(warned))
+        failures.append(f"{event.step_key}: {_ANSI.sub('', reason or 'failed')}")
+    return JobResult(result.run_id, result.success, tuple(failures), checks)
