@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from onelens_claude.assets.dbt import build_dbt_assets, build_dbt_resource, dbt_project
-from onelens_claude.assets.raw import build_raw_assets
+from onelens_claude.assets.raw import build_ledger_assets, build_raw_assets
 from onelens_claude.assets.serving import build_serving_copy
 from onelens_claude.checks import build_checks
 from onelens_claude.jobs import build_jobs
 from onelens_claude.resources import DBT_RESOURCE, ONELENS_RESOURCE, Onelens
-from onelens_claude.schedules import daily_schedule
+from onelens_claude.schedules import daily_schedule, housekeeping_schedule
 from onelens_claude.sensors import revised_days_sensor
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def build_defs(
         DBT_RESOURCE: build_dbt_resource(project),
     }
     return dg.Definitions(
-        assets=[*build_raw_assets(), dbt_models, build_serving_copy(marts)],
+        assets=[*build_raw_assets(), *build_ledger_assets(), dbt_models, build_serving_copy(marts)],
         asset_checks=build_checks(),
         jobs=build_jobs(),
-        schedules=[daily_schedule],
+        schedules=[daily_schedule, housekeeping_schedule],
         sensors=[revised_days_sensor],
         resources={**resources, **(resource_overrides or {})},
         executor=dg.in_process_executor,

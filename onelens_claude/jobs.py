@@ -1,13 +1,14 @@
 """The jobs: raw pulls, everything after them, and both."""
 
-from __future__ import annotations
+import dataclasses
 
 import dagster as dg
 
-from onelens_claude.assets.raw import GROUP, IngestConfig
+from onelens_claude.assets.raw import GROUP, WRITER_POOL, IngestConfig
 from onelens_claude.endpoints import ENDPOINTS, Family
+from onelens_claude.housekeeping import tidy
 from onelens_claude.ledger import endpoints_of
-from onelens_claude.partitions import daily_partitions
+from onelens_claude.resources import Onelens
 
 _RAW = dg.AssetSelection.groups(GROUP)
 _AFTER_RAW = dg.AssetSelection.groups("staging", "intermediate", "marts", "serving")
@@ -18,14 +19,29 @@ def raw_config(config: IngestConfig, endpoints: list[str] | None = None) -> dg.R
     return dg.RunConfig(ops={f"{GROUP}__{name}": config for name in endpoints or ENDPOINTS})
 
 
-def build_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
-    """Return `ingest_job`, `marts_job`, `revision_job` and `daily_job`."""
+@dg.op(pool=WRITER_POOL, description="Remove superseded pulls that changed nothing and give their space back.")
+def tidy_raw_store(context: dg.OpExecutionContext, onelens: dg.ResourceParam[Onelens]) -> None:
+    """Tidy the working file, then publish it."""
+    done = tidy(onelens.warehouse(), keep_days=onelens.settings().retention.superseded_days)
+    context.log.info("%s pulls removed, %s bytes before, %s after", *dataclasses.astuple(done))
+    if done.pulls_removed:
+        onelens.warehouse().publish()
+
+
+@dg.job(description="Keep the raw store small; history stays.")
+def housekeeping_job() -> None:
+    """Tidy the raw store."""
+    tidy_raw_store()
+
+
+def build_jobs() -> list[dg.UnresolvedAssetJobDefinition | dg.JobDefinition]:
+    """Return `ingest_job`, `marts_job`, `revision_job`, `daily_job` and `housekeeping_job`."""
     return [
+        housekeeping_job,
         dg.define_asset_job(
             "ingest_job",
             _RAW,
             description="Pull the run's days of every endpoint into the raw layer.",
-            partitions_def=daily_partitions(),
         ),
         dg.define_asset_job(
             "marts_job",
@@ -36,13 +52,11 @@ def build_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
             "revision_job",
             dg.AssetSelection.assets(*[[GROUP, endpoint.name] for endpoint in endpoints_of(Family.COST)]) | _AFTER_RAW,
             description="Pull the run's days of cost and usage again, then build, check and publish.",
-            partitions_def=daily_partitions(),
         ),
         dg.define_asset_job(
             "daily_job",
             _RAW | _AFTER_RAW,
             description="Pull what is due among the run's days, then build, check and publish.",
-            partitions_def=daily_partitions(),
             config=raw_config(IngestConfig(only_due=True, raise_failures=False)),
         ),
     ]

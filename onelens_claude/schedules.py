@@ -56,3 +56,12 @@ def daily_schedule(
     return dg.RunRequest(
         run_key=f"daily-{context.scheduled_execution_time:%Y-%m-%dT%H:%M}", tags=range_tags(first, last)
     )
+
+
+housekeeping_schedule = dg.ScheduleDefinition(
+    name="housekeeping_schedule",
+    job_name="housekeeping_job",
+    cron_schedule="15 3 * * 0",
+    execution_timezone="UTC",
+    description="Sundays, when nothing else is due.",
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -54,6 +55,13 @@ class Organization(_Section):
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise ValueError("must be https (http is accepted for loopback addresses only)")
         return value.rstrip("/")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _names_a_variable(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):  # perhaps the key itself: it is not shown
+            raise ValueError("must be the name of an environment variable, not the key itself")
+        return value
 
     @field_validator("backfill_start")
     @classmethod
@@ -113,9 +121,10 @@ class Polling(_Section):
 
 
 class Retention(_Section):
-    """Reserved: deletion after a number of months."""
+    """What is kept. `months` is reserved: deletion after a number of months."""
 
     months: Literal[12] = 12
+    superseded_days: Annotated[int, Field(ge=1)] = 90
 
 
 class Privacy(_Section):
@@ -211,14 +220,19 @@ def load_settings(path: Path | None = None) -> Settings:
         settings = Settings.model_validate({**content, "source": source})
     except ValidationError as error:
         raise SettingsError("\n".join(f"{source}: {line}" for line in _reasons(error, content))) from None
-    if settings.warehouse_path.resolve() == settings.serving_path.resolve():
-        raise SettingsError(f"{source}: warehouse.serving_path: must be another file than warehouse.path")
-    for organization in settings.organizations:
-        try:
-            organization.api_key()
-        except SettingsError as error:
-            raise SettingsError(f"{source}: {error}") from None
+    try:
+        _check_use(settings)
+    except SettingsError as error:
+        raise SettingsError(f"{source}: {error}") from None
     return settings
+
+
+def _check_use(settings: Settings) -> None:
+    """Refuse what only shows when the settings are used."""
+    if settings.warehouse_path.resolve() == settings.serving_path.resolve():
+        raise SettingsError("warehouse.serving_path: must be another file than warehouse.path")
+    for organization in settings.organizations:
+        organization.api_key()
 
 
 _RESERVED = {"retention.months", "budgets", "alerts", "privacy.emails"}
@@ -258,6 +272,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                continue  # SafeLoader refuses it
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             seen.add(key)

@@ -239,6 +239,25 @@ class Warehouse:
                 raise WarehouseError(f"{self.serving_path}: cannot be replaced: {reason}") from None
         return self.serving_path.stat().st_size
 
+    def compact(self) -> None:
+        """Copy everything into a new file that takes the place of the working file: DuckDB gives no space back."""
+        new = self.path.with_name(self.path.name + ".compact")
+        with self.writer_lock():
+            connection = self._connect()
+            try:
+                new.unlink(missing_ok=True)
+                catalog = connection.execute("select current_database()").fetchone()
+                connection.execute(f"attach '{new}' as compact (storage_version '{STORAGE_VERSION}')")
+                connection.execute(f'copy from database "{catalog[0] if catalog else ""}" to compact')
+                connection.execute("detach compact")
+            except _FILE_ERRORS as error:
+                raise self._write_error(error) from None
+            finally:
+                self._close(connection)
+            with new.open("rb") as written:
+                os.fsync(written.fileno())
+            new.replace(self.path)
+
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the serving copy read-only; nothing it runs can reach other files or the network.

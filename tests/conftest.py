@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import tempfile
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -25,6 +26,9 @@ from onelens_claude.settings import Settings, load_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from starlette.applications import Starlette
+    from starlette.types import Receive, Scope, Send
 
     from onelens_claude.client import AnalyticsClient
     from onelens_claude.endpoints import Endpoint
@@ -47,18 +51,43 @@ def set_now(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return lambda moment: monkeypatch.setenv("ONELENS_NOW", moment)
 
 
-@pytest.fixture
-def serve(set_now: Callable[[str], None]) -> Iterator[Callable[..., RunningServer]]:
-    """Start a local API server with the given organisations (default: one of five people) and `create_app` options."""
-    set_now(NOW)
+class Stage:
+    """A server that stays up for the whole session; each test brings its own app."""
+
+    app: Starlette
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(scope="session")
+def _stages() -> Iterator[Callable[[int], tuple[Stage, RunningServer]]]:
     with contextlib.ExitStack() as running:
+        stages: list[tuple[Stage, RunningServer]] = []
 
-        def start(*specs: OrganizationSpec, **options: Any) -> RunningServer:
-            served = specs or (organization(),)
-            app = create_app(served, **{"requests_per_minute": None, **options})
-            return running.enter_context(running_server(app))
+        def stage(number: int) -> tuple[Stage, RunningServer]:
+            while len(stages) <= number:
+                new = Stage()
+                stages.append((new, running.enter_context(running_server(new))))
+            return stages[number]
 
-        yield start
+        yield stage
+
+
+@pytest.fixture
+def serve(
+    set_now: Callable[[str], None], _stages: Callable[[int], tuple[Stage, RunningServer]]
+) -> Callable[..., RunningServer]:
+    """Serve the given organisations (default: one of five people), with `create_app` options."""
+    set_now(NOW)
+    numbers = itertools.count()
+
+    def start(*specs: OrganizationSpec, **options: Any) -> RunningServer:
+        stage, server = _stages(next(numbers))
+        stage.app = create_app(specs or (organization(),), **{"requests_per_minute": None, **options})
+        return replace(server, app=stage.app)
+
+    return start
 
 
 def organization(api_key: str = "sk-ant-api01-acme", **changes: Any) -> OrganizationSpec:

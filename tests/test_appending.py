@@ -9,8 +9,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal, localcontext
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
@@ -20,10 +19,14 @@ from hypothesis import strategies as st
 from onelens_claude import appending
 from onelens_claude.appending import append_pulls, record_failure
 from onelens_claude.client import Window
+from onelens_claude.clock import naive_utc
 from onelens_claude.endpoints import ENDPOINTS
 from onelens_claude.errors import InvalidPullError, NotYetAvailableError
 from onelens_claude.fetching import FetchedPull, PullRequest, SpooledPage
 from onelens_claude.warehouse import create_raw_tables
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FETCHED_AT = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 WINDOW = Window(dt.date(2026, 11, 1), dt.date(2026, 11, 4))
@@ -55,7 +58,9 @@ def spool(tmp_path: Path) -> Spool:
             path.write_bytes(content)
             pull.pages.append(
                 SpooledPage(
-                    query=next((one for one in asked.endpoint.queries if one.name == query), asked.endpoint.queries[-1]),
+                    query=next(
+                        (one for one in asked.endpoint.queries if one.name == query), asked.endpoint.queries[-1]
+                    ),
                     request_path=f"/v1/{endpoint}?page={number}",
                     request_id=f"req_{number}",
                     fetched_at=FETCHED_AT,
@@ -138,25 +143,33 @@ def test_pages_are_kept_byte_for_byte(connection, spool):
         "from claude_raw.user_cost_report order by page_number"
     ).fetchall()
     assert [row[0] for row in stored] == [first, second]
-    at = dt.datetime(2026, 11, 20, 12)
+    at = naive_utc(FETCHED_AT)
     assert stored[1][1:] == (2, "detail", "/v1/user_cost_report?page=2", "req_2", at, "acme", done.pull.pull_id)
 
 
 def test_the_ledger_says_what_a_pull_was(connection, spool):
     refreshed_at = dt.datetime(2026, 11, 20, 8, tzinfo=dt.UTC)
-    pull = spool("user_cost_report", page(cost(), cost()), page(cost(day="2026-11-03")), api_id="org_1", refreshed_at=refreshed_at)
+    pull = spool(
+        "user_cost_report",
+        page(cost(), cost()),
+        page(cost(day="2026-11-03")),
+        api_id="org_1",
+        refreshed_at=refreshed_at,
+    )
     append(connection, pull)
     assert connection.execute("select * from claude_raw.pulls").fetchall() == [
         (
-            1, pull.pull_id, "acme", "user_cost_report", WINDOW.start, WINDOW.end, "complete", dt.datetime(2026, 11, 20, 12),
-            dt.datetime(2026, 11, 20, 8), "org_1", 2, 3, pull.byte_count, "sha", None, None, "req_1", "run",
+            1, pull.pull_id, "acme", "user_cost_report", WINDOW.start, WINDOW.end, "complete", naive_utc(FETCHED_AT),
+            naive_utc(refreshed_at), "org_1", 2, 3, pull.byte_count, "sha", None, None, "req_1", "run",
         )
     ]  # fmt: skip
 
 
 def test_figures_are_per_day_and_only_of_the_endpoints_first_query(connection, spool):
     def bucket(*results: dict[str, Any]) -> dict[str, Any]:
-        return page({"starting_at": "2026-11-02T00:00:00Z", "ending_at": "2026-11-03T00:00:00Z", "results": list(results)})
+        return page(
+            {"starting_at": "2026-11-02T00:00:00Z", "ending_at": "2026-11-03T00:00:00Z", "results": list(results)}
+        )
 
     pull = spool("cost_report", bucket(cost("10")), query="total")
     detail = spool("cost_report", bucket(cost("4"), cost("5")))
@@ -169,17 +182,25 @@ def test_figures_are_per_day_and_only_of_the_endpoints_first_query(connection, s
 def test_an_empty_answer_is_a_complete_pull(connection, spool):
     (done,) = append(connection, spool("user_cost_report", page()))
     assert done.days == ()
-    assert connection.execute("select status, page_count, row_count from claude_raw.pulls").fetchall() == [("complete", 1, 0)]
+    assert connection.execute("select status, page_count, row_count from claude_raw.pulls").fetchall() == [
+        ("complete", 1, 0)
+    ]
 
 
-@pytest.mark.parametrize("body", [page({"starting_at": "2026-11-01T00:00:00Z", "ending_at": "2026-11-02T00:00:00Z", "results": []}), page()])
+@pytest.mark.parametrize(
+    "body", [page({"starting_at": "2026-11-01T00:00:00Z", "ending_at": "2026-11-02T00:00:00Z", "results": []}), page()]
+)
 def test_a_day_without_results_is_a_complete_pull(connection, spool, body):
     append(connection, spool("cost_report", body))
     assert connection.execute("select status, row_count from claude_raw.pulls").fetchall() == [("complete", 0)]
 
 
 def test_sequences_go_on_over_endpoints_and_failures(connection, spool):
-    append(connection, spool("user_cost_report", page()), spool("users", page(), window=Window(WINDOW.start, WINDOW.start + dt.timedelta(1))))
+    append(
+        connection,
+        spool("user_cost_report", page()),
+        spool("users", page(), window=Window(WINDOW.start, WINDOW.start + dt.timedelta(1))),
+    )
     error = NotYetAvailableError("not there", where="acme: users", status=400, request_id="req_9")
     record_failure(connection, spool("users").request, error, pull_id="failed", run_id=None)
     append(connection, spool("user_cost_report", page()))
@@ -206,7 +227,9 @@ amounts = st.builds(
 @given(given_amounts=st.lists(amounts, min_size=1, max_size=8))
 @example(given_amounts=["41280.000000", "0.000000000001", "-0", "99999999999999999999999999.999999999999"])
 def test_an_amount_is_stored_as_the_api_said_it_and_adds_up_exactly(connection, spool, given_amounts):
-    pull = spool("user_cost_report", page(*[cost(amount, model=f"model-{n}") for n, amount in enumerate(given_amounts)]))
+    pull = spool(
+        "user_cost_report", page(*[cost(amount, model=f"model-{n}") for n, amount in enumerate(given_amounts)])
+    )
     expected = [Decimal(amount) for amount in given_amounts]
     with localcontext(prec=80):
         true_sum, widest_sum = sum(expected), sum(map(abs, expected))
@@ -241,7 +264,9 @@ def test_an_amount_that_is_no_decimal_string_stops_the_pull_and_is_quoted(connec
 
 @pytest.mark.parametrize("name", ["list_amount", "amount"])
 def test_both_amounts_are_checked(connection, spool, name):
-    assert f'{name} "1.2.3" is no decimal' in refusal(connection, spool("user_cost_report", page(cost(**{name: "1.2.3"}))))
+    assert f'{name} "1.2.3" is no decimal' in refusal(
+        connection, spool("user_cost_report", page(cost(**{name: "1.2.3"})))
+    )
 
 
 @pytest.mark.parametrize("gone", ['"amount": null', '"other": 1'])
@@ -253,12 +278,17 @@ def test_a_list_amount_may_be_missing(connection, spool):
     row = cost()
     del row["list_amount"]
     append(connection, spool("user_cost_report", page(row, cost(list_amount=None))))
-    assert connection.execute("select list_amount from claude_raw.user_cost_report_rows").fetchall() == [(None,), (None,)]
+    assert connection.execute("select list_amount from claude_raw.user_cost_report_rows").fetchall() == [
+        (None,),
+        (None,),
+    ]
 
 
 def test_money_of_skills_is_checked_too(connection, spool):
     day = Window(WINDOW.start, WINDOW.start + dt.timedelta(1))
-    message = refusal(connection, spool("skills", page({"skill_name": "s", "attributed_list_price": "12,5"}), window=day))
+    message = refusal(
+        connection, spool("skills", page({"skill_name": "s", "attributed_list_price": "12,5"}), window=day)
+    )
     assert 'attributed_list_price "12,5" is no decimal' in message
 
 
@@ -283,7 +313,10 @@ def test_a_counter_deep_inside_is_looked_at_too(connection, spool):
     assert '"ephemeral_1h_input_tokens": 0.5' in refusal(connection, spool("user_usage_report", body))
 
 
-@pytest.mark.parametrize(("text", "count"), [("12", 12), ("12.0", 12), ("1e3", 1000), ("null", None), ("9223372036854775807", 2**63 - 1), ("-0.0", 0)])
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("12", 12), ("12.0", 12), ("1e3", 1000), ("null", None), ("9223372036854775807", 2**63 - 1), ("-0.0", 0)],
+)
 def test_a_whole_counter_in_any_form_is_read(connection, spool, text, count):
     body = json.dumps(page(usage(output_tokens="@"))).replace('"@"', text).encode()
     append(connection, spool("user_usage_report", body))
@@ -300,8 +333,16 @@ def test_a_counter_that_is_no_number_is_refused(connection, spool, value):
 
 def test_fractions_elsewhere_are_no_counters(connection, spool):
     day = {"starting_at": "2026-11-01T00:00:00Z", "ending_at": "2026-11-02T00:00:00Z"}
-    append(connection, spool("summaries", page({**day, "daily_adoption_rate": 12.75, "a_new_average_count": 1.5, "daily_active_user_count": 3})))
-    assert connection.execute("select daily_adoption_rate, daily_active_user_count from claude_raw.summaries_rows").fetchall() == [(12.75, 3)]
+    append(
+        connection,
+        spool(
+            "summaries",
+            page({**day, "daily_adoption_rate": 12.75, "a_new_average_count": 1.5, "daily_active_user_count": 3}),
+        ),
+    )
+    assert connection.execute(
+        "select daily_adoption_rate, daily_active_user_count from claude_raw.summaries_rows"
+    ).fetchall() == [(12.75, 3)]
 
 
 # days
@@ -330,12 +371,22 @@ def test_a_row_that_does_not_say_its_end_is_of_the_day_it_starts(connection, spo
     if end == "gone":
         del row["ending_at"]
     append(connection, spool("user_cost_report", page(row)))
-    assert connection.execute("select activity_date from claude_raw.user_cost_report_rows").fetchall() == [(WINDOW.start,)]
+    assert connection.execute("select activity_date from claude_raw.user_cost_report_rows").fetchall() == [
+        (WINDOW.start,)
+    ]
 
 
 def test_a_day_in_another_offset_is_the_same_day(connection, spool):
-    append(connection, spool("user_cost_report", page(cost(starting_at="2026-11-01T02:00:00+02:00", ending_at="2026-11-02T02:00:00+02:00"))))
-    assert connection.execute("select activity_date from claude_raw.user_cost_report_rows").fetchall() == [(dt.date(2026, 11, 1),)]
+    append(
+        connection,
+        spool(
+            "user_cost_report",
+            page(cost(starting_at="2026-11-01T02:00:00+02:00", ending_at="2026-11-02T02:00:00+02:00")),
+        ),
+    )
+    assert connection.execute("select activity_date from claude_raw.user_cost_report_rows").fetchall() == [
+        (dt.date(2026, 11, 1),)
+    ]
 
 
 # whole answers
@@ -343,7 +394,14 @@ def test_a_day_in_another_offset_is_the_same_day(connection, spool):
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"data":[{"amount":"1"', b"<html></html>", b'{"data":7}', b'{"data":["text"]}', b'{"data":[\xff]}', b'{"data":[{"product":"\xff"}]}'],
+    [
+        b'{"data":[{"amount":"1"',
+        b"<html></html>",
+        b'{"data":7}',
+        b'{"data":["text"]}',
+        b'{"data":[\xff]}',
+        b'{"data":[{"product":"\xff"}]}',
+    ],
 )
 def test_a_body_that_does_not_parse_is_refused_with_its_pull(connection, spool, body):
     message = refusal(connection, spool("user_cost_report", page(cost()), body))
@@ -356,7 +414,10 @@ def test_a_row_without_a_user_is_refused(connection, spool):
 
 
 def test_one_bad_pull_keeps_back_its_whole_batch(connection, spool):
-    good, bad = spool("user_cost_report", page(cost())), spool("user_cost_report", page(cost("12,5")), organization="globex")
+    good, bad = (
+        spool("user_cost_report", page(cost())),
+        spool("user_cost_report", page(cost("12,5")), organization="globex"),
+    )
     assert refusal(connection, good, bad).startswith("globex: user_cost_report")
     append(connection, good)
     assert counts(connection) == (1, 1, 1)
@@ -380,7 +441,9 @@ def test_pages_of_two_organisations_in_one_pull_are_refused(connection, spool):
 
 
 def test_new_values_and_fields_flow_through_and_each_field_is_reported_once(connection, spool):
-    row = cost(product="claude_of_tomorrow", model="claude-tomorrow-9", colour="red", actor={"user_id": "u", "team": {"id": 1}})
+    row = cost(
+        product="claude_of_tomorrow", model="claude-tomorrow-9", colour="red", actor={"user_id": "u", "team": {"id": 1}}
+    )
     for _ in range(2):
         append(connection, spool("user_cost_report", page(cost()), page(row, mood="good")))
     append(connection, spool("user_cost_report", page(row), organization="globex"))
@@ -392,11 +455,19 @@ def test_new_values_and_fields_flow_through_and_each_field_is_reported_once(conn
         ("acme", "user_cost_report", "team"), ("globex", "user_cost_report", "colour"), ("globex", "user_cost_report", "id"),
         ("globex", "user_cost_report", "team"),
     ]  # fmt: skip
-    assert "colour" in connection.execute("select payload from claude_raw.user_cost_report where page_number = 2").fetchone()[0]
+    assert (
+        "colour"
+        in connection.execute("select payload from claude_raw.user_cost_report where page_number = 2").fetchone()[0]
+    )
 
 
 def test_text_that_looks_like_a_field_is_none(connection, spool):
-    append(connection, spool("user_cost_report", page(cost(actor={"user_id": "u", "name": 'Bobby "drop": tables', "email": '{"x": 1}'}))))
+    append(
+        connection,
+        spool(
+            "user_cost_report", page(cost(actor={"user_id": "u", "name": 'Bobby "drop": tables', "email": '{"x": 1}'}))
+        ),
+    )
     assert connection.execute("select field from claude_raw.schema_drift").fetchall() == []
 
 
@@ -418,14 +489,22 @@ def test_older_forms_are_read_beside_newer_ones(connection, spool):
     ]
     day = {"starting_at": "2026-11-01T00:00:00Z", "ending_at": "2026-11-02T00:00:00Z", "assigned_seat_count": 5}
     append(connection, spool("summaries", {"summaries": [day]}))
-    assert connection.execute("select activity_date, assigned_seat_count from claude_raw.summaries_rows").fetchall() == [(WINDOW.start, 5)]
+    assert connection.execute(
+        "select activity_date, assigned_seat_count from claude_raw.summaries_rows"
+    ).fetchall() == [(WINDOW.start, 5)]
 
 
 def test_absent_and_null_blocks_are_null_not_zero(connection, spool):
     day = Window(WINDOW.start, WINDOW.start + dt.timedelta(1))
-    rows = [{"user": {"id": "a"}}, {"user": {"id": "b"}, "chat_metrics": None}, {"user": {"id": "c"}, "chat_metrics": {"message_count": 0}}]
+    rows = [
+        {"user": {"id": "a"}},
+        {"user": {"id": "b"}, "chat_metrics": None},
+        {"user": {"id": "c"}, "chat_metrics": {"message_count": 0}},
+    ]
     append(connection, spool("users", page(*rows), window=day))
-    found = connection.execute('select "user".id, chat_metrics.message_count from claude_raw.users_rows order by 1').fetchall()
+    found = connection.execute(
+        'select "user".id, chat_metrics.message_count from claude_raw.users_rows order by 1'
+    ).fetchall()
     assert found == [("a", None), ("b", None), ("c", 0)]
 
 

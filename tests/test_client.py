@@ -36,7 +36,9 @@ DAY = Window(dt.date(2026, 11, 17), dt.date(2026, 11, 18))
 def connect(tmp_path: Path) -> Callable[..., AnalyticsClient]:
     """Make a client that notes its waits instead of waiting."""
 
-    def make(base_url: str, key: str = KEY, *, attempts: int = 3, slept: list[float] | None = None, **options: Any) -> AnalyticsClient:
+    def make(
+        base_url: str, key: str = KEY, *, attempts: int = 3, slept: list[float] | None = None, **options: Any
+    ) -> AnalyticsClient:
         moment = [1_800_000_000.0]
 
         def sleep(seconds: float) -> None:
@@ -88,7 +90,9 @@ def scripted(*answers: Answer | Callable[[dict[str, str]], Answer]) -> Iterator[
         def do_GET(self) -> None:
             answer = answers[min(len(asked), len(answers) - 1)]
             asked.append(self.path)
-            status, headers, body = answer({name.lower(): value for name, value in self.headers.items()}) if callable(answer) else answer
+            status, headers, body = (
+                answer({name.lower(): value for name, value in self.headers.items()}) if callable(answer) else answer
+            )
             self.send_response(status)
             for name, value in {"content-length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
@@ -127,7 +131,10 @@ def scripted(*answers: Answer | Callable[[dict[str, str]], Answer]) -> Iterator[
 )
 def test_a_request_asks_for_exactly_its_window(name, expected):
     endpoint = ENDPOINTS[name]
-    assert "&".join(f"{key}={value}" for key, value in request_parameters(endpoint, endpoint.queries[-1], WINDOW)) == expected
+    assert (
+        "&".join(f"{key}={value}" for key, value in request_parameters(endpoint, endpoint.queries[-1], WINDOW))
+        == expected
+    )
 
 
 def test_a_filter_and_special_characters_travel_whole(connect):
@@ -188,7 +195,8 @@ def test_the_older_wrapping_of_summaries_is_read(place, connect):
 
 
 @pytest.mark.parametrize(
-    "stamp", ["2026-11-20T08:00:00Z", "2026-11-20T10:00:00+02:00", "2026-11-20T08:00:00", "2026-11-20T08:00:00.000000000Z"]
+    "stamp",
+    ["2026-11-20T08:00:00Z", "2026-11-20T10:00:00+02:00", "2026-11-20T08:00:00", "2026-11-20T08:00:00.000000000Z"],
 )
 def test_a_stamp_in_any_iso_form_is_the_same_moment(connect, stamp):
     body = json.dumps({"data": [], "data_refreshed_at": stamp}).encode()
@@ -201,7 +209,17 @@ def test_a_stamp_in_any_iso_form_is_the_same_moment(connect, stamp):
 
 
 @pytest.mark.parametrize(
-    "kind", ["error_500", "error_503", "error_529", "rate_limited", "truncated_body", "truncated_json", "empty_body", "connection_reset"]
+    "kind",
+    [
+        "error_500",
+        "error_503",
+        "error_529",
+        "rate_limited",
+        "truncated_body",
+        "truncated_json",
+        "empty_body",
+        "connection_reset",
+    ],
 )
 @pytest.mark.parametrize("page", [1, 3])
 def test_what_passes_is_retried_and_nothing_is_lost_or_twice(place, connect, kind, page):
@@ -272,7 +290,9 @@ def test_an_unreachable_host_is_named(connect):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         base_url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        with pytest.raises(errors.TransportError, match=f"no complete answer from {base_url}: .*refused.*Check base_url") as raised:
+        with pytest.raises(
+            errors.TransportError, match=f"no complete answer from {base_url}: .*refused.*Check base_url"
+        ) as raised:
             read(connect(base_url))
     assert raised.value.__cause__ is None
 
@@ -294,7 +314,10 @@ def test_an_answer_that_never_comes_ends_with_a_timeout(place, tmp_path):
 
 def test_a_wrong_path_is_not_found(connect):
     body = b'{"type":"error","error":{"type":"not_found_error","message":"Not found"},"request_id":"req_1"}'
-    with scripted((404, {}, body)) as (base_url, asked), pytest.raises(errors.NotFoundError, match=r"404 not_found_error: Not found \(request req_1\)"):
+    with (
+        scripted((404, {}, body)) as (base_url, asked),
+        pytest.raises(errors.NotFoundError, match=r"404 not_found_error: Not found \(request req_1\)"),
+    ):
         read(connect(base_url))
     assert len(asked) == 1
 
@@ -315,7 +338,10 @@ def test_a_wrong_path_is_not_found(connect):
     ],
 )
 def test_status_200_with_something_else_is_refused_at_once_and_kept(connect, body, words):
-    with scripted((200, {"request-id": "req_7"}, body)) as (base_url, asked), pytest.raises(errors.MalformedResponseError) as raised:
+    with (
+        scripted((200, {"request-id": "req_7"}, body)) as (base_url, asked),
+        pytest.raises(errors.MalformedResponseError) as raised,
+    ):
         read(connect(base_url))
     assert words in str(raised.value)
     assert "(request req_7)" in str(raised.value)
@@ -331,14 +357,22 @@ def test_a_web_page_from_the_server_is_refused(place, connect):
 
 
 def test_a_redirect_is_not_followed_with_the_key(connect):
-    with scripted((302, {"location": "http://127.0.0.1:1/elsewhere"}, b"")) as (base_url, asked), pytest.raises(errors.MalformedResponseError, match="302"):
+    with (
+        scripted((302, {"location": "http://127.0.0.1:1/elsewhere"}, b"")) as (base_url, asked),
+        pytest.raises(errors.MalformedResponseError, match="302"),
+    ):
         read(connect(base_url))
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize("body", [b"", b"no json", b"[1]", b'{"error":"text"}', b'{"error":{"message":5}}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "body", [b"", b"no json", b"[1]", b'{"error":"text"}', b'{"error":{"message":5}}', b"\xff\xfe"]
+)
 def test_an_error_without_the_apis_form_still_names_its_status(connect, body):
-    with scripted((403, {}, body)) as (base_url, _), pytest.raises(errors.ForbiddenError, match="403 permission_error: HTTP 403"):
+    with (
+        scripted((403, {}, body)) as (base_url, _),
+        pytest.raises(errors.ForbiddenError, match="403 permission_error: HTTP 403"),
+    ):
         read(connect(base_url))
 
 

@@ -61,7 +61,8 @@ def test_a_bucket_report_asks_total_and_detail_in_one_pull(place, spool):
 
 
 @pytest.mark.parametrize(
-    "kind", ["error_500", "html_200", "truncated_json", "connection_reset", "cursor_refused", "cursor_loop", "forbidden"]
+    "kind",
+    ["error_500", "html_200", "truncated_json", "connection_reset", "cursor_refused", "cursor_loop", "forbidden"],
 )
 def test_a_pull_that_fails_half_way_leaves_no_file(place, spool, kind):
     here = place(faults=[Fault(kind, page=3, times=None)], polling={"attempts": 1})
@@ -79,7 +80,9 @@ def test_after_a_refused_cursor_only_the_second_walk_counts(place, spool):
     here.server.api.clock = lambda: earlier if len(here.server.api.log) < 3 else later
     again = pull(here, small_pages("user_cost_report"), spool)
     assert bodies(again)[0] == bodies(undisturbed)[0]
-    assert [json.loads(body)["data"] for body in bodies(again)] == [json.loads(body)["data"] for body in bodies(undisturbed)]
+    assert [json.loads(body)["data"] for body in bodies(again)] == [
+        json.loads(body)["data"] for body in bodies(undisturbed)
+    ]
     assert again.data_refreshed_at == later - dt.timedelta(hours=4)
 
 
@@ -135,13 +138,16 @@ def test_buckets_of_another_form_are_refused_and_kept(place, spool, monkeypatch)
     here = place()
     real = type(here.client())._get
 
-    def change(self, request_path, key, where):
-        answer = real(self, request_path, key, where)
+    def change(*arguments, **options):
+        answer = real(*arguments, **options)
         answer._content = answer.content.replace(b'"results":[', b'"results":7,"rest":[')
         return answer
 
     monkeypatch.setattr(type(here.client()), "_get", change)
-    with pytest.raises(errors.InvalidPullError, match=r"acme: cost_report 2026-11-01\.\.2026-11-07: the buckets are of another form.*\(request req_") as raised:
+    with pytest.raises(
+        errors.InvalidPullError,
+        match=r"acme: cost_report 2026-11-01\.\.2026-11-07: the buckets are of another form.*\(request req_",
+    ) as raised:
         pull(here, ENDPOINTS["cost_report"], spool)
     assert b'"results":7' in raised.value.body
     assert list(spool.iterdir()) == []
@@ -152,9 +158,12 @@ def test_buckets_of_another_form_are_refused_and_kept(place, spool, monkeypatch)
 
 def test_a_spool_that_cannot_be_written_is_one_clear_error(place, tmp_path):
     (tmp_path / "spool").write_text("a file in the folder's place")
-    with pytest.raises(errors.WarehouseError, match="spool.*pages cannot be kept there until they are loaded: "):
+    with pytest.raises(errors.WarehouseError, match=r"spool.*pages cannot be kept there until they are loaded: "):
         pull(place(), ENDPOINTS["users"], tmp_path / "spool", Window(dt.date(2026, 11, 17), dt.date(2026, 11, 18)))
-    with pytest.raises(errors.WarehouseError, match="spool.*pages cannot be kept there until they are loaded: "), spool_session(tmp_path / "spool"):
+    with (
+        pytest.raises(errors.WarehouseError, match=r"spool.*pages cannot be kept there until they are loaded: "),
+        spool_session(tmp_path / "spool"),
+    ):
         pass
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 
 from onelens_claude.errors import SettingsError
 from onelens_claude.rate_limit import SharedRateLimit, state_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BASE_URL = "http://127.0.0.1:1"
 
@@ -36,7 +39,9 @@ class SimulatedTime:
             self.moment += seconds
 
 
-def limit(folder: Path, per_minute: int = 60, *, clock: SimulatedTime | None = None, organization: str = "acme") -> SharedRateLimit:
+def limit(
+    folder: Path, per_minute: int = 60, *, clock: SimulatedTime | None = None, organization: str = "acme"
+) -> SharedRateLimit:
     clock = clock or SimulatedTime()
     return SharedRateLimit(organization, BASE_URL, per_minute, folder=folder, now=clock.now, sleep=clock.sleep)
 
@@ -60,7 +65,9 @@ def test_no_minute_ever_holds_more_than_the_limit(tmp_path, per_minute):
 
 
 @settings(max_examples=30, deadline=None)
-@given(pauses=st.lists(st.just(0.0) | st.floats(0, 90), min_size=1, max_size=150), per_minute=st.sampled_from([20, 50, 60]))
+@given(
+    pauses=st.lists(st.just(0.0) | st.floats(0, 90), min_size=1, max_size=150), per_minute=st.sampled_from([20, 50, 60])
+)
 def test_no_minute_holds_more_whatever_pauses_lie_between(tmp_path_factory, pauses, per_minute):
     clock = SimulatedTime()
     shared = limit(tmp_path_factory.mktemp("rate"), per_minute, clock=clock)

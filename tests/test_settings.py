@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ from onelens_claude.settings import PROJECT_ROOT, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 KEY = "sk-ant-api01-very-secret"
 GOOD = "organizations:\n  - id: acme\n    api_key_env: ACME_KEY\n"
@@ -47,7 +47,12 @@ def refusal(load: Callable, tmp_path: Path) -> Callable:
 def test_everything_but_the_organisations_has_a_default(load, tmp_path):
     settings = load(GOOD)
     (acme,) = settings.organizations
-    assert (acme.id, acme.display_name, acme.plan, acme.base_url) == ("acme", "acme", "usage", "https://api.anthropic.com")
+    assert (acme.id, acme.display_name, acme.plan, acme.base_url) == (
+        "acme",
+        "acme",
+        "usage",
+        "https://api.anthropic.com",
+    )
     assert acme.backfill_start == dt.date(2026, 1, 1)
     assert acme.api_key() == KEY
     assert settings.warehouse_path == tmp_path / "data/onelens.duckdb"
@@ -105,6 +110,8 @@ def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
         (GOOD.replace("acme", "Acme Corp"), "organizations.Acme Corp.id: String should match pattern"),
         (GOOD + "polling: {attempts: 2}\npolling: {attempts: 3}\n", "is no YAML: key 'polling' is given twice"),
         ("organizations: [\n", "is no YAML: "),
+        ("? [a]\n: b\n", "is no YAML: while constructing a mapping found unhashable key"),
+        (GOOD.replace("ACME_KEY", KEY), "organizations.acme.api_key_env: must be the name of an environment variable, not the key itself"),
         ("just text\n", "holds no settings. Copy onelens.example.yaml"),
         ("", "holds no settings. Copy onelens.example.yaml"),
         (GOOD + "source: /etc\n", "source: unknown key"),

@@ -8,7 +8,8 @@
     beyond both, without dimensions. Every answer counts once with its sign, so the lines add up to the total exactly.
 -#}
 {% macro cost_lines(days, user_rows, report_rows) %}
-    -- with the user and without: read twice, because keeping the rows between the two takes many times the memory
+    -- with the user and without: read twice, because keeping the rows between the two takes many times the
+    -- memory
     {% for name, user_id in [("user_lines", ["user_id"]), ("user_keys", [])] %}
         {{ name }} as (
             select
@@ -19,7 +20,8 @@
                 sum(user_rows.amount_cents) as amount_cents,
                 sum(user_rows.list_amount_cents) as list_amount_cents
             from {{ user_rows }} as user_rows
-            inner join {{ days }} as days
+            inner join
+                {{ days }} as days
                 on user_rows.organization_id = days.organization_id
                 and user_rows.activity_date = days.activity_date
                 and user_rows.pull_id = days.user_pull_id
@@ -36,7 +38,8 @@
     report_rows as (
         select report_rows.*
         from {{ report_rows }} as report_rows
-        inner join {{ days }} as days
+        inner join
+            {{ days }} as days
             on report_rows.organization_id = days.organization_id
             and report_rows.activity_date = days.activity_date
             and report_rows.pull_id = days.total_pull_id
@@ -44,7 +47,12 @@
 
     listed_and_user_amounts as (
         select
-            organization_id, activity_date, {{ cost_dimensions() }}, amount_cents, list_amount_cents, true as is_listed
+            organization_id,
+            activity_date,
+            {{ cost_dimensions() }},
+            amount_cents,
+            list_amount_cents,
+            true as is_listed
         from report_rows
         where not is_total
         union all
@@ -93,7 +101,13 @@
     ),
 
     unattributed_lines as (
-        select organization_id, activity_date, true as is_placed, {{ cost_dimensions() }}, amount_cents, list_amount_cents
+        select
+            organization_id,
+            activity_date,
+            true as is_placed,
+            {{ cost_dimensions() }},
+            amount_cents,
+            list_amount_cents
         from placed_remainders
         union all
         select
@@ -142,7 +156,9 @@
             days.finality,
             case when lines.attribution = 'user' then days.user_pull_id else days.total_pull_id end as pull_id
         from lines
-        inner join {{ days }} as days
-            on lines.organization_id = days.organization_id and lines.activity_date = days.activity_date
+        inner join
+            {{ days }} as days
+            on lines.organization_id = days.organization_id
+            and lines.activity_date = days.activity_date
     )
 {% endmacro %}

@@ -1,14 +1,16 @@
 {#- Token counters of a usage row, in the order of the facts' columns. -#}
 {% macro token_counters() -%}
-    {{- return(
-        [
-            "uncached_input_tokens",
-            "cache_read_input_tokens",
-            "cache_creation_5m_input_tokens",
-            "cache_creation_1h_input_tokens",
-            "output_tokens",
-        ]
-    ) -}}
+    {{-
+        return(
+            [
+                "uncached_input_tokens",
+                "cache_read_input_tokens",
+                "cache_creation_5m_input_tokens",
+                "cache_creation_1h_input_tokens",
+                "output_tokens",
+            ]
+        )
+    -}}
 {%- endmacro %}
 
 {% macro sums_of(columns) -%}
@@ -16,4 +18,21 @@
 {%- endmacro %}
 
 {#- A sum that is unknown as soon as one part is: null is not zero. -#}
-{% macro sum_if_all_known(column) -%} case when count(*) = count({{ column }}) then sum({{ column }}) end {%- endmacro %}
+{% macro sum_if_all_known(column) -%}
+    case when count(*) = count({{ column }}) then sum({{ column }}) end
+{%- endmacro %}
+
+{#- Token types as cost lines name them, to the counter of usage lines that counts the same tokens. -#}
+{% macro token_type_counters() -%}
+    {{-
+        return(
+            {
+                "uncached_input_tokens": "uncached_input_tokens",
+                "output_tokens": "output_tokens",
+                "cache_read_input_tokens": "cache_read_input_tokens",
+                "cache_creation.ephemeral_5m_input_tokens": "cache_creation_5m_input_tokens",
+                "cache_creation.ephemeral_1h_input_tokens": "cache_creation_1h_input_tokens",
+            }
+        )
+    -}}
+{%- endmacro %}

@@ -2,7 +2,8 @@
 {% macro rows_of_current_pulls(relation, endpoint) -%}
     select pull_rows.*
     from {{ relation }} as pull_rows
-    inner join {{ ref("stg_current_pulls") }} as current_pulls
+    inner join
+        {{ ref("stg_current_pulls") }} as current_pulls
         on pull_rows.pull_id = current_pulls.pull_id
         and pull_rows.organization_id = current_pulls.organization_id
         and pull_rows.activity_date = current_pulls.activity_date

@@ -11,5 +11,12 @@
 
 {#- The same number of nulls, for a line without any dimension. -#}
 {% macro no_dimensions(names) -%}
-    {%- for name in names.split(",") -%} cast(null as varchar) as {{ name | trim }}{{ ", " if not loop.last }} {%- endfor -%}
+    {%- for name in names.split(",") -%}
+        cast(null as varchar) as {{ name | trim }}{{ ", " if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
+{#- Dimensions a price can depend on: a product does not change it. -#}
+{% macro price_dimensions(prefix="") -%}
+    {{ prefix }}model, {{ prefix }}context_window, {{ prefix }}inference_geo, {{ prefix }}speed
 {%- endmacro %}

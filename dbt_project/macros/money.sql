@@ -1,5 +1,4 @@
 {#- Money is DECIMAL from the API's string to the last mart. Nothing here rounds unless its name says so. -#}
-
 {#-
     The API's decimal string as cents, exactly. In two halves, because a cast of text to a DECIMAL wider than 18 digits takes
     13 us a row, and this 0.3. Landing has refused what is no decimal or has more than 12 fractional digits; should one
@@ -12,10 +11,15 @@
         when length({{ whole }}) > 18 and length({{ fraction }}) <= 12
         then cast({{ text_column }} as decimal(38, 12))
         when length({{ fraction }}) > 12
-        then cast(error('amount with more than 12 fractional digits: ' || {{ text_column }}) as decimal(38, 12))
+        then
+            cast(
+                error('amount with more than 12 fractional digits: ' || {{ text_column }}) as decimal(38, 12)
+            )
         else
-            cast(cast({{ whole }} as bigint) as decimal(38, 12))
-            + cast(case when {{ text_column }} like '-%' then '-0.' else '0.' end || {{ fraction }} as decimal(18, 12))
+            cast(cast({{ whole }} as bigint) as decimal(38, 12)) + cast(
+                case when {{ text_column }} like '-%' then '-0.' else '0.' end
+                || {{ fraction }} as decimal(18, 12)
+            )
     end
 {%- endmacro %}
 
@@ -29,8 +33,20 @@
 {% macro divide_rounded(amount, divisor, multiplier=1, digits=12) -%}
     {%- set scaled = "cast(" ~ amount ~ " * 1000000000000 as hugeint) * " ~ multiplier -%}
     {%- set unit = "(cast(" ~ divisor ~ " as hugeint) * " ~ (10 ** (12 - digits)) ~ ")" -%}
+    {%- set last_digit = "0." ~ "0" * (digits - 1) ~ "1" -%}
+    {%- set quotient = (
+        "divide(2 * "
+        ~ scaled
+        ~ " + sign("
+        ~ amount
+        ~ ") * "
+        ~ unit
+        ~ ", nullif(2 * "
+        ~ unit
+        ~ ", 0))"
+    ) -%}
     cast(
-        cast((2 * {{ scaled }} + sign({{ amount }}) * {{ unit }}) // nullif(2 * {{ unit }}, 0) as decimal(38, 0))
-        * cast({{ "0." ~ "0" * (digits - 1) ~ "1" }} as decimal({{ digits + 1 }}, {{ digits }})) as decimal(38, {{ digits }})
+        cast({{ quotient }} as decimal(38, 0))
+        * cast({{ last_digit }} as decimal({{ digits + 1 }}, {{ digits }})) as decimal(38, {{ digits }})
     )
 {%- endmacro %}

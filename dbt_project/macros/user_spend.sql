@@ -1,9 +1,20 @@
 {#- CTEs of what each user spent per 'day' or 'month', ending in `user_spend`. `periods` is int_spend_days or int_spend_months. -#}
 {% macro user_spend(period, periods) %}
-    {%- set day = "activity_date" if period == "activity_date" else "cast(date_trunc('month', activity_date) as date)" -%}
+    {%- set day = (
+        "activity_date"
+        if period == "activity_date"
+        else "cast(date_trunc('month', activity_date) as date)"
+    ) -%}
     {%- set counters = token_counters() + ["total_tokens", "web_search_requests"] -%}
     cost_lines as (
-        select organization_id, {{ day }} as {{ period }}, user_id, product, model, amount_cents, list_amount_cents
+        select
+            organization_id,
+            {{ day }} as {{ period }},
+            user_id,
+            product,
+            model,
+            amount_cents,
+            list_amount_cents
         from {{ ref("fct_claude_costs") }}
         where attribution = 'user'
     ),
@@ -102,19 +113,23 @@
             user_lines.organization_id,
             user_lines.{{ period }},
             user_lines.user_id,
-            case when max(cast(periods.has_costs as integer)) = 1 then coalesce(sum(amount_cents), 0) end
-            as amount_cents,
-            case when max(cast(periods.has_costs as integer)) = 1 then coalesce(sum(list_amount_cents), 0) end
-            as list_amount_cents,
+            case
+                when max(cast(periods.has_costs as integer)) = 1 then coalesce(sum(amount_cents), 0)
+            end as amount_cents,
+            case
+                when max(cast(periods.has_costs as integer)) = 1 then coalesce(sum(list_amount_cents), 0)
+            end as list_amount_cents,
             {% for counter in counters %}
                 cast(
-                    case when max(cast(periods.has_usage as integer)) = 1 then coalesce(sum({{ counter }}), 0) end
-                    as bigint
+                    case
+                        when max(cast(periods.has_usage as integer)) = 1 then coalesce(sum({{ counter }}), 0)
+                    end as bigint
                 ) as {{ counter }},
             {% endfor %}
             cast(sum(requests) as bigint) as requests
         from user_lines
-        inner join {{ periods }} as periods
+        inner join
+            {{ periods }} as periods
             on user_lines.organization_id = periods.organization_id
             and user_lines.{{ period }} = periods.{{ period }}
         group by user_lines.organization_id, user_lines.{{ period }}, user_lines.user_id
@@ -134,23 +149,30 @@
             {{ cents_to_usd("user_totals.list_amount_cents - user_totals.amount_cents") }} as discount_usd,
             {% for counter in counters %} user_totals.{{ counter }}, {% endfor %}
             user_totals.requests,
-            rank() over (
-                partition by user_totals.organization_id, user_totals.{{ period }}
-                order by user_totals.amount_cents desc nulls last
-            ) as spend_rank,
+            case
+                when user_totals.amount_cents is not null
+                then
+                    rank() over (
+                        partition by user_totals.organization_id, user_totals.{{ period }}
+                        order by user_totals.amount_cents desc
+                    )
+            end as spend_rank,
             -- a share is no money
             cast(user_totals.amount_cents as double)
             / nullif(cast(organization_totals.amount_cents as double), 0) as organization_share,
             product_ranks.product as top_product,
             model_ranks.model as top_model
         from user_totals
-        left join organization_totals
+        left join
+            organization_totals
             on user_totals.organization_id = organization_totals.organization_id
             and user_totals.{{ period }} = organization_totals.{{ period }}
-        left join {{ ref("dim_claude_organizations") }} as organizations
+        left join
+            {{ ref("dim_claude_organizations") }} as organizations
             on user_totals.organization_id = organizations.organization_id
         {% for dimension in ["product", "model"] %}
-            left join {{ dimension }}_ranks
+            left join
+                {{ dimension }}_ranks
                 on user_totals.organization_id = {{ dimension }}_ranks.organization_id
                 and user_totals.{{ period }} = {{ dimension }}_ranks.{{ period }}
                 and user_totals.user_id = {{ dimension }}_ranks.user_id

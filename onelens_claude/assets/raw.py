@@ -77,7 +77,7 @@ def build_raw_asset(endpoint: Endpoint) -> dg.AssetsDefinition:
             wanted = _not_pulled_since(onelens, endpoint, wanted, dt.datetime.fromisoformat(config.skip_pulled_since))
         context.log.info("%s", _announcement(endpoint, wanted))
         landing = onelens.landing(endpoint.name, _progress_logger(context, endpoint))
-        outcomes = landing.land(endpoint, wanted, run_id=context.run_id)
+        outcomes = landing.land(endpoint, wanted, run_id=context.run.run_id)
         if "amount" in endpoint.columns:
             outcomes = _pull_overdrawn_again(context, landing, onelens, outcomes)
         yield from _emit(context, endpoint, days, outcomes, raise_failures=config.raise_failures)
@@ -92,6 +92,25 @@ def build_raw_assets() -> list[dg.AssetsDefinition]:
         # backfill_policy is beta in the Dagster version pinned; a range must be one run, and a test holds it.
         warnings.simplefilter("ignore", category=dg.BetaWarning)
         return [build_raw_asset(endpoint) for endpoint in ENDPOINTS.values()]
+
+
+def build_ledger_assets() -> list[dg.AssetSpec]:
+    """Return the two tables that every raw asset writes to, so that lineage shows where they come from."""
+    described = {
+        "pulls": "The ledger: one row per completed or failed pull of one endpoint, organisation and window.",
+        "organizations": "The organisations of the settings, as the models need them.",
+    }
+    return [
+        dg.AssetSpec(
+            [GROUP, name],
+            deps=[dg.AssetKey([GROUP, endpoint]) for endpoint in ENDPOINTS],
+            group_name=GROUP,
+            owners=[OWNER],
+            kinds={"duckdb"},
+            description=description,
+        )
+        for name, description in described.items()
+    ]
 
 
 def _organizations(config: IngestConfig, onelens: Onelens) -> list[str]:
@@ -151,7 +170,7 @@ def _pull_overdrawn_again(
     this_endpoint = context.asset_key.path[-1]
     again: dict[tuple[str, dt.date], DayOutcome] = {}
     for name in ("user_cost_report", "cost_report"):
-        for one in landing.land(ENDPOINTS[name], overdrawn, run_id=context.run_id):
+        for one in landing.land(ENDPOINTS[name], overdrawn, run_id=context.run.run_id):
             if name == this_endpoint and one.status is DayStatus.LOADED:
                 again[one.organization_id, one.day] = one
     return [again.get((one.organization_id, one.day), one) for one in outcomes]

@@ -49,6 +49,7 @@ def root(
 app.command("check")(checking.check)
 app.command("backfill")(loading.backfill)
 app.command("daily")(loading.daily)
+app.command("tidy")(loading.tidy_up)
 app.command("status")(reading.status)
 app.command("query")(reading.query)
 app.command("demo")(demoing.demo)

@@ -153,6 +153,23 @@ def _begin(marker: Path, days: tuple[dt.date, dt.date], organizations: list[str]
     return None
 
 
+def tidy_up(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:
+    """Remove superseded pulls that changed nothing from the raw store and give their space back."""
+    settings = load_settings()
+    path = settings.warehouse_path
+    before = path.stat().st_size if path.exists() else 0
+    result = run_job("housekeeping_job", settings, verbose=verbose)
+    after = path.stat().st_size if path.exists() else 0
+    if as_json:
+        print_json({"ok": result.success, "bytes_before": before, "bytes_after": after, "failures": result.failures})
+    else:
+        note(f"{path}: {before:,} bytes before, {after:,} bytes after.")
+        for failure in result.failures:
+            note(f"failure: {failure}")
+    if not result.success:
+        raise typer.Exit(1)
+
+
 def _range(first: str | None, last: str | None) -> tuple[dt.date, dt.date]:
     now = utc_now()
     oldest, newest = first_available_day(now.date()), newest_possible_day(now, Family.COST)

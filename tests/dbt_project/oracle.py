@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from onelens_claude.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
 
 if TYPE_CHECKING:
-    from raw_rows import Pull, RawWarehouse
+    from conftest import Built
+    from raw_rows import Pull
 
 DAY = dt.timedelta(days=1)
 ORDER = ["incomplete", "provisional", "final"]
@@ -34,7 +35,7 @@ def finality(pull: Pull, day: dt.date, revision_days: int) -> str:
     return "final" if pull.fetched_at >= end + revision_days * DAY else "provisional"
 
 
-def current_pulls(warehouse: RawWarehouse, as_of: dt.datetime | None = None) -> dict[tuple[str, dt.date, str], Pull]:
+def current_pulls(warehouse: Built, as_of: dt.datetime | None = None) -> dict[tuple[str, dt.date, str], Pull]:
     """Return (organisation, day, endpoint) to the newest complete pull."""
     current: dict[tuple[str, dt.date, str], Pull] = {}
     for pull in sorted(warehouse.pulls, key=lambda p: (p.fetched_at, p.sequence)):
@@ -81,7 +82,9 @@ def plus(left: list[Any], right: list[Any]) -> list[Any]:
     return [a + b for a, b in zip(left, right, strict=True)]
 
 
-def facts(warehouse: RawWarehouse, kind: str, as_of: dt.datetime | None = None) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+def facts(  # noqa: C901 - told in one piece, it is easier to believe
+    warehouse: Built, kind: str, as_of: dt.datetime | None = None
+) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     """Return (organisation, day, user, dimensions...) to (measures..., attribution, is_placed, finality, pull id)."""
     dimensions, measure = (COST_DIMENSIONS, money) if kind == "cost" else (USAGE_DIMENSIONS, counts)
     nothing: list[Any] = [0, 0] if kind == "cost" else [0] * 6

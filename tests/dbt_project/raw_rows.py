@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DAY = dt.timedelta(days=1)
-NEVER = dt.datetime(1970, 1, 1)
+NOT_SAID = object()
 
 
 def at(day: dt.date, *, days_later: int = 0, hour: int = 0) -> dt.datetime:
@@ -31,12 +31,24 @@ def actor(user_id: str | None, **told: Any) -> dict[str, Any]:
     return {"type": "user_actor", "user_id": user_id, **nobody, **told}
 
 
-def cost(amount: str, list_amount: str | None = "same", *, user: Any = None, query: str = "detail", **fields: Any) -> dict[str, Any]:
+def cost(
+    amount: str, list_amount: str | None = "same", *, user: Any = None, query: str = "detail", **fields: Any
+) -> dict[str, Any]:
     """Return a row of a cost report; `user` is an id or a whole actor, and absent for a bucket's group."""
     dimensions = dict.fromkeys(COST_DIMENSIONS)
     if query != "total":
-        dimensions |= {"product": "chat", "model": "claude-opus-4-6", "cost_type": "tokens", "token_type": "output_tokens"}
-    row = {"query": query, **dimensions, "amount": amount, "list_amount": amount if list_amount == "same" else list_amount}
+        dimensions |= {
+            "product": "chat",
+            "model": "claude-opus-4-6",
+            "cost_type": "tokens",
+            "token_type": "output_tokens",
+        }
+    row = {
+        "query": query,
+        **dimensions,
+        "amount": amount,
+        "list_amount": amount if list_amount == "same" else list_amount,
+    }
     if user is not None:
         row["actor"] = actor(user) if isinstance(user, str) else user
     return row | {"currency": "USD"} | fields
@@ -99,7 +111,7 @@ class RawWarehouse:
         *,
         days: int = 1,
         fetched_at: dt.datetime | None = None,
-        data_refreshed_at: dt.datetime | None = NEVER,
+        data_refreshed_at: Any = NOT_SAID,
         status: str = "complete",
         api_organization_id: str | None = None,
     ) -> Pull:
@@ -114,7 +126,7 @@ class RawWarehouse:
             end=start + days * DAY,
             status=status,
             fetched_at=fetched,
-            data_refreshed_at=fetched if data_refreshed_at is NEVER else data_refreshed_at,
+            data_refreshed_at=fetched if data_refreshed_at is NOT_SAID else data_refreshed_at,
             api_organization_id=api_organization_id,
             rows=[{"activity_date": start} | row for row in rows or []],
         )

@@ -24,7 +24,9 @@ def register_stage_1(w: RawWarehouse) -> None:
     # shrinking: one day that loses a user, one that shrinks to nothing, one that stays
     w.organization("shrinking")
     for day in (D, D + DAY, D + 2 * DAY):
-        w.costs("shrinking", day, [cost("10.5", user="u1"), cost("7", user="u2")], [cost("20", query="total"), cost("20")])
+        w.costs(
+            "shrinking", day, [cost("10.5", user="u1"), cost("7", user="u2")], [cost("20", query="total"), cost("20")]
+        )
         w.pull("shrinking", "user_usage_report", day, [usage(100, user="u1"), usage(50, user="u2")])
         w.pull("shrinking", "usage_report", day, [usage(160, query="total"), usage(160)])
 
@@ -88,7 +90,12 @@ def register_stage_1(w: RawWarehouse) -> None:
             cost("2", None, product="other", model="brand_new_model"),
         ],
     )
-    w.pull("older-forms", "user_usage_report", D, [usage(5, user=old, cache_creation=None, server_tool_use=None, requests=2)])
+    w.pull(
+        "older-forms",
+        "user_usage_report",
+        D,
+        [usage(5, user=old, cache_creation=None, server_tool_use=None, requests=2)],
+    )
     w.pull("older-forms", "usage_report", D, [usage(8, query="total", cache_creation=None, requests=None)])
 
     # finality: before the day's end, after it, without a stamp, after the revision days
@@ -132,13 +139,51 @@ def register_stage_1(w: RawWarehouse) -> None:
     w.pull("usage-only", "user_usage_report", D, [usage(500, user="u1")])
     w.pull("usage-only", "usage_report", D, [usage(500, query="total")])
 
+    # prices: fast mode and US inference, searches, cache reads beside and without uncached input
+    w.organization("prices")
+    fast = {"speed": "fast", "inference_geo": "global"}
+    us = {"speed": "standard", "inference_geo": "us"}
+    both = {"speed": "fast", "inference_geo": "us"}
+    search = {"model": None, "cost_type": "web_search", "token_type": None}
+    opus, sonnet = {"model": "claude-opus-4-6"}, {"model": "claude-sonnet-4-5"}
+    lines = [
+        cost("600", "660", **fast),
+        cost("1", "2", **fast, **search),
+        cost("11", "11", **us),
+        cost("33", "66", **both),
+        cost("100", "100", speed="standard", inference_geo="global", token_type="uncached_input_tokens"),
+        cost("30", "40", speed="standard", inference_geo="global", token_type="cache_read_input_tokens"),
+        cost("7", "7", **sonnet, token_type="cache_read_input_tokens"),
+        cost("2.5", "3", **search),
+    ]
+    total = cost("784.5", "889", query="total")
+    spent = [line | {"actor": actor("u1")} for line in lines]
+    w.costs("prices", D, spent, [total, *lines])
+    tokens = [
+        usage(1_000_000, **fast, **opus),
+        usage(300_000, **us, **opus),
+        usage(
+            0, speed="standard", inference_geo="global", uncached_input_tokens=300_000, cache_read_input_tokens=900_000
+        ),
+        usage(0, **sonnet, cache_read_input_tokens=500_000),
+        usage(0, model=None, server_tool_use={"web_search_requests": 3}),
+    ]
+    w.pull("prices", "user_usage_report", D, [row | {"actor": actor("u1")} for row in tokens])
+    w.pull("prices", "usage_report", D, [usage(1_300_000, query="total", uncached_input_tokens=300_000,
+           cache_read_input_tokens=1_400_000, server_tool_use={"web_search_requests": 3}), *tokens])  # fmt: skip
+
     w.organization("adoption")
     w.pull(
         "adoption",
         "summaries",
         D,
         [
-            {"assigned_seat_count": 8, "daily_active_user_count": 2, "monthly_active_user_count": 6, "daily_adoption_rate": 25.0},
+            {
+                "assigned_seat_count": 8,
+                "daily_active_user_count": 2,
+                "monthly_active_user_count": 6,
+                "daily_adoption_rate": 25.0,
+            },
             {"activity_date": D + DAY, "assigned_seat_count": 0, "daily_active_user_count": 0},
         ],
         days=2,
@@ -226,7 +271,6 @@ def random_answers(rng: random.Random, kind: str, start: dt.date, days: int) -> 
             report.append(row)
             if rng.random() < 0.2:
                 report.append(row | {"query": "detail:models[]=any"})
-    users = list({(row["activity_date"], row["actor"]["user_id"], *map(repr, row.values())): row for row in users}.values())
     return users, report
 
 
@@ -239,7 +283,9 @@ def random_line(rng: random.Random, kind: str) -> dict[str, Any]:
     if kind == "cost":
         dimensions["cost_type"] = rng.choice(["tokens", "web_search", "code_execution"])
         dimensions["token_type"] = "output_tokens" if dimensions["cost_type"] == "tokens" else None
-    amount = Decimal(rng.choice(["0", "1", str(rng.randrange(10**9)), f"{rng.randrange(10**6)}.{rng.randrange(10**12):012d}"]))
+    amount = Decimal(
+        rng.choice(["0", "1", str(rng.randrange(10**9)), f"{rng.randrange(10**6)}.{rng.randrange(10**12):012d}"])
+    )
     discount = Decimal(rng.choice(["0", "0", "3.5", "0.000000000001"]))
     return {
         "user": rng.choice(["u1", "u2", "u3", "nobody"]),

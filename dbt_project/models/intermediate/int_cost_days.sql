@@ -1,8 +1,6 @@
 with
     current_pulls as (
-        select *
-        from {{ ref("stg_current_pulls") }}
-        where endpoint in ('user_cost_report', 'cost_report')
+        select * from {{ ref("stg_current_pulls") }} where endpoint in ('user_cost_report', 'cost_report')
     )
 
 select

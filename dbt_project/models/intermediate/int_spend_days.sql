@@ -12,7 +12,8 @@ with
             coalesce(cost_days.finality, 'incomplete') as cost_finality,
             coalesce(usage_days.finality, 'incomplete') as usage_finality
         from cost_days
-        full outer join usage_days
+        full outer join
+            usage_days
             on cost_days.organization_id = usage_days.organization_id
             and cost_days.activity_date = usage_days.activity_date
     )

@@ -20,10 +20,13 @@ select
     max(cast(has_usage as integer)) = 1 as has_usage,
     -- a month with a hole is not complete
     case
-        when count(*) < max(activity_date) - min(activity_date) + 1 then 'incomplete' else {{ worst_finality() }}
+        when count(*) < max(activity_date) - min(activity_date) + 1
+        then 'incomplete'
+        else {{ worst_finality() }}
     end as finality,
     min(activity_date) as first_known_date,
-    max(case when finality <> 'incomplete' and ordinal = activity_date - first_date + 1 then activity_date end)
-    as complete_through
+    max(
+        case when finality <> 'incomplete' and ordinal = activity_date - first_date + 1 then activity_date end
+    ) as complete_through
 from numbered
 group by organization_id, month

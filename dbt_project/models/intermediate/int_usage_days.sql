@@ -1,8 +1,6 @@
 with
     current_pulls as (
-        select *
-        from {{ ref("stg_current_pulls") }}
-        where endpoint in ('user_usage_report', 'usage_report')
+        select * from {{ ref("stg_current_pulls") }} where endpoint in ('user_usage_report', 'usage_report')
     )
 
 select

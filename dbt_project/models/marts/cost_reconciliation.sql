@@ -52,8 +52,9 @@ with
                 sum({{ list }}amount_cents) as {{ list }}unattributed_cents,
                 sum(case when is_placed then {{ list }}amount_cents end) as {{ list }}placed_cents,
                 sum(case when not is_placed then {{ list }}amount_cents end) as {{ list }}unplaced_cents,
-                sum(case when {{ list }}amount_cents < 0 then {{ list }}amount_cents end)
-                as {{ list }}negative_remainder_cents{{ "," if not loop.last }}
+                sum(
+                    case when {{ list }}amount_cents < 0 then {{ list }}amount_cents end
+                ) as {{ list }}negative_remainder_cents{{ "," if not loop.last }}
             {% endfor %}
         from unattributed_lines
         group by organization_id, activity_date
@@ -65,29 +66,38 @@ with
             days.activity_date,
             {% for list in amounts %}
                 -- an answer without rows is a zero, a missing answer is a null
-                case when days.total_pull_id is not null then coalesce(report_totals.{{ list }}total_cents, 0) end
-                as {{ list }}total_cents,
-                case when days.user_pull_id is not null then coalesce(user_totals.{{ list }}user_cents, 0) end
-                as {{ list }}user_cents,
+                case
+                    when days.total_pull_id is not null then coalesce(report_totals.{{ list }}total_cents, 0)
+                end as {{ list }}total_cents,
+                case
+                    when days.user_pull_id is not null then coalesce(user_totals.{{ list }}user_cents, 0)
+                end as {{ list }}user_cents,
                 {% for part in ["unattributed", "placed", "unplaced", "negative_remainder"] %}
-                    case when days.total_pull_id is not null then coalesce(remainders.{{ list }}{{ part }}_cents, 0) end
-                    as {{ list }}{{ part }}_cents,
+                    case
+                        when days.total_pull_id is not null
+                        then coalesce(remainders.{{ list }}{{ part }}_cents, 0)
+                    end as {{ list }}{{ part }}_cents,
                 {% endfor %}
             {% endfor %}
             coalesce(report_totals.capped, false) as capped,
-            coalesce(report_totals.is_list_amount_known, true) and coalesce(user_totals.is_list_amount_known, true)
-            as is_list_amount_known,
+            coalesce(report_totals.is_list_amount_known, true)
+            and coalesce(user_totals.is_list_amount_known, true) as is_list_amount_known,
             days.total_pull_id,
             days.user_pull_id,
             days.finality
         from days
-        left join report_totals
+        left join
+            report_totals
             on days.organization_id = report_totals.organization_id
             and days.activity_date = report_totals.activity_date
-        left join user_totals
-            on days.organization_id = user_totals.organization_id and days.activity_date = user_totals.activity_date
-        left join remainders
-            on days.organization_id = remainders.organization_id and days.activity_date = remainders.activity_date
+        left join
+            user_totals
+            on days.organization_id = user_totals.organization_id
+            and days.activity_date = user_totals.activity_date
+        left join
+            remainders
+            on days.organization_id = remainders.organization_id
+            and days.activity_date = remainders.activity_date
     )
 
 select
@@ -112,7 +122,8 @@ select
             negative_remainder_cents < - cast('{{ var("remainder_dust_cents") }}' as decimal(38, 12))
             or (
                 is_list_amount_known
-                and list_negative_remainder_cents < - cast('{{ var("remainder_dust_cents") }}' as decimal(38, 12))
+                and list_negative_remainder_cents
+                < - cast('{{ var("remainder_dust_cents") }}' as decimal(38, 12))
             )
         then 'negative_remainder'
         else 'exact'

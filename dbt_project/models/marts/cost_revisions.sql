@@ -19,8 +19,10 @@ with
             coalesce(said_totals.total_cents, 0) as total_cents,
             coalesce(said_totals.list_total_cents, 0) as list_total_cents
         from pull_days
-        left join said_totals
-            on pull_days.pull_id = said_totals.pull_id and pull_days.activity_date = said_totals.activity_date
+        left join
+            said_totals
+            on pull_days.pull_id = said_totals.pull_id
+            and pull_days.activity_date = said_totals.activity_date
     ),
 
     numbered as (

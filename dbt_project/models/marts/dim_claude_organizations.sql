@@ -5,7 +5,9 @@ with
         select
             organization_id,
             api_organization_id,
-            row_number() over (partition by organization_id order by fetched_at desc, pull_sequence desc) as newest_rank
+            row_number() over (
+                partition by organization_id order by fetched_at desc, pull_sequence desc
+            ) as newest_rank
         from {{ ref("stg_pull_days") }}
         where api_organization_id is not null
     ),
@@ -18,9 +20,12 @@ with
     numbered as (
         select
             *,
-            row_number() over (partition by organization_id, finality = 'incomplete' order by activity_date)
-            as complete_ordinal,
-            row_number() over (partition by organization_id, finality = 'final' order by activity_date) as final_ordinal
+            row_number() over (
+                partition by organization_id, finality = 'incomplete' order by activity_date
+            ) as complete_ordinal,
+            row_number() over (
+                partition by organization_id, finality = 'final' order by activity_date
+            ) as final_ordinal
         from days
     ),
 
@@ -35,7 +40,10 @@ with
                 end
             ) as complete_through,
             max(
-                case when finality = 'final' and final_ordinal = activity_date - first_date + 1 then activity_date end
+                case
+                    when finality = 'final' and final_ordinal = activity_date - first_date + 1
+                    then activity_date
+                end
             ) as final_through
         from numbered
         group by organization_id

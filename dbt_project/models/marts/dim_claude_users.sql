@@ -24,8 +24,8 @@ with
         select
             organization_id,
             user_id,
-            max(case when is_account_state_told and state_rank = 1 then cast(is_deleted as integer) end) = 1
-            as is_newest_deleted,
+            max(case when is_account_state_told and state_rank = 1 then cast(is_deleted as integer) end)
+            = 1 as is_newest_deleted,
             max(case when is_account_state_told and state_rank = 1 then email end) as newest_state_email,
             max(case when is_account_state_told and state_rank = 1 then name end) as newest_state_name,
             max(case when email is not null and email_rank = 1 then email end) as newest_email,
@@ -35,7 +35,8 @@ with
                 case
                     when email is null and name = 'Deleted User' and coalesce(is_deleted, true) then 1 else 0
                 end
-            ) = 1 as is_account_deleted,
+            )
+            = 1 as is_account_deleted,
             min(first_activity_date) as first_seen_date,
             max(last_activity_date) as last_seen_date
         from ranked

@@ -12,12 +12,11 @@
 with
     -- a day whose true total is not known has no lines yet
     days as (
-        select *
-        from {{ ref("int_usage_days") }}
-        where total_pull_id is not null and {{ is_touched() }}
+        select * from {{ ref("int_usage_days") }} where total_pull_id is not null and {{ is_touched() }}
     ),
 
-    -- with the user and without: read twice, because keeping the rows between the two takes many times the memory
+    -- with the user and without: read twice, because keeping the rows between the two takes many times the
+    -- memory
     {% for name, user_id in [("user_lines", ["user_id"]), ("user_keys", [])] %}
         {{ name }} as (
             select
@@ -28,7 +27,8 @@ with
                 {{ sums_of(counters) }},
                 {{ sum_if_all_known("requests") }} as requests
             from {{ ref("stg_user_usage_report") }} as user_rows
-            inner join days
+            inner join
+                days
                 on user_rows.organization_id = days.organization_id
                 and user_rows.activity_date = days.activity_date
                 and user_rows.pull_id = days.user_pull_id
@@ -45,7 +45,8 @@ with
     report_rows as (
         select report_rows.*
         from {{ ref("stg_usage_report") }} as report_rows
-        inner join days
+        inner join
+            days
             on report_rows.organization_id = days.organization_id
             and report_rows.activity_date = days.activity_date
             and report_rows.pull_id = days.total_pull_id
@@ -53,7 +54,12 @@ with
 
     -- as in cost_lines: every answer counts once with its sign, so the lines add up to the total
     listed_and_user_counts as (
-        select organization_id, activity_date, {{ usage_dimensions() }}, {{ all_counters | join(", ") }}, 1 as is_listed
+        select
+            organization_id,
+            activity_date,
+            {{ usage_dimensions() }},
+            {{ all_counters | join(", ") }},
+            1 as is_listed
         from report_rows
         where not is_total
         union all
@@ -153,9 +159,7 @@ select
     lines.attribution,
     lines.is_placed,
     {{ usage_dimensions("lines.") }},
-    {% for counter in counters -%}
-        cast(lines.{{ counter }} as bigint) as {{ counter }},
-    {% endfor -%}
+    {% for counter in counters -%} cast(lines.{{ counter }} as bigint) as {{ counter }}, {% endfor -%}
     cast(
         {% for counter in token_counters() -%}
             coalesce(lines.{{ counter }}, 0) {{ "+ " if not loop.last }}

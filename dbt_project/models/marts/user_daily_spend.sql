@@ -18,5 +18,7 @@ select
     periods.finality,
     {{ built_through_sequence(["fct_claude_costs", "fct_claude_usage"]) }} as built_through_sequence
 from user_spend
-inner join {{ ref("int_spend_days") }} as periods
-    on user_spend.organization_id = periods.organization_id and user_spend.activity_date = periods.activity_date
+inner join
+    {{ ref("int_spend_days") }} as periods
+    on user_spend.organization_id = periods.organization_id
+    and user_spend.activity_date = periods.activity_date

@@ -20,5 +20,7 @@ select
     periods.complete_through,
     {{ built_through_sequence(["fct_claude_costs", "fct_claude_usage"]) }} as built_through_sequence
 from user_spend
-inner join {{ ref("int_spend_months") }} as periods
-    on user_spend.organization_id = periods.organization_id and user_spend.month = periods.month
+inner join
+    {{ ref("int_spend_months") }} as periods
+    on user_spend.organization_id = periods.organization_id
+    and user_spend.month = periods.month

@@ -6,8 +6,9 @@ with
     pull_days as (
         select
             *,
-            unnest(generate_series(cast(window_start as timestamp), window_end - interval 1 day, interval 1 day))
-            as day_start
+            unnest(
+                generate_series(cast(window_start as timestamp), window_end - interval 1 day, interval 1 day)
+            ) as day_start
         from complete_pulls
     ),
 

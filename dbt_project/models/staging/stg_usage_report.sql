@@ -6,7 +6,8 @@ with
         select
             *,
             rank() over (
-                partition by pull_id, organization_id, activity_date, query = 'total', {{ usage_dimensions() }}
+                partition by
+                    pull_id, organization_id, activity_date, query = 'total', {{ usage_dimensions() }}
                 order by length(query), query
             ) as listing_rank
         from source

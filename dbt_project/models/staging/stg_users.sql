@@ -26,10 +26,14 @@ select
     claude_code_metrics.core_metrics.pull_request_count as claude_code_pull_request_count,
     claude_code_metrics.tool_actions.edit_tool.accepted_count as claude_code_edit_tool_accepted_count,
     claude_code_metrics.tool_actions.edit_tool.rejected_count as claude_code_edit_tool_rejected_count,
-    claude_code_metrics.tool_actions.multi_edit_tool.accepted_count as claude_code_multi_edit_tool_accepted_count,
-    claude_code_metrics.tool_actions.multi_edit_tool.rejected_count as claude_code_multi_edit_tool_rejected_count,
-    claude_code_metrics.tool_actions.notebook_edit_tool.accepted_count as claude_code_notebook_edit_tool_accepted_count,
-    claude_code_metrics.tool_actions.notebook_edit_tool.rejected_count as claude_code_notebook_edit_tool_rejected_count,
+    claude_code_metrics.tool_actions.multi_edit_tool.accepted_count
+    as claude_code_multi_edit_tool_accepted_count,
+    claude_code_metrics.tool_actions.multi_edit_tool.rejected_count
+    as claude_code_multi_edit_tool_rejected_count,
+    claude_code_metrics.tool_actions.notebook_edit_tool.accepted_count
+    as claude_code_notebook_edit_tool_accepted_count,
+    claude_code_metrics.tool_actions.notebook_edit_tool.rejected_count
+    as claude_code_notebook_edit_tool_rejected_count,
     claude_code_metrics.tool_actions.write_tool.accepted_count as claude_code_write_tool_accepted_count,
     claude_code_metrics.tool_actions.write_tool.rejected_count as claude_code_write_tool_rejected_count,
     cowork_metrics.action_count as cowork_action_count,
@@ -62,7 +66,8 @@ select
     office_metrics.outlook.message_count as office_outlook_message_count,
     office_metrics.outlook.skills_used_count as office_outlook_skills_used_count,
     office_metrics.powerpoint.connectors_used_count as office_powerpoint_connectors_used_count,
-    office_metrics.powerpoint.distinct_connectors_used_count as office_powerpoint_distinct_connectors_used_count,
+    office_metrics.powerpoint.distinct_connectors_used_count
+    as office_powerpoint_distinct_connectors_used_count,
     office_metrics.powerpoint.distinct_session_count as office_powerpoint_distinct_session_count,
     office_metrics.powerpoint.distinct_skills_used_count as office_powerpoint_distinct_skills_used_count,
     office_metrics.powerpoint.message_count as office_powerpoint_message_count,
@@ -83,32 +88,53 @@ select
     science_metrics.remote_compute_job_count as science_remote_compute_job_count,
     science_metrics.skills_used_count as science_skills_used_count,
     chat_cowork_unified_metrics.chat.connectors_used_count as chat_cowork_unified_chat_connectors_used_count,
-    chat_cowork_unified_metrics.chat.distinct_artifacts_created_count as chat_cowork_unified_chat_distinct_artifacts_created_count,
-    chat_cowork_unified_metrics.chat.distinct_connectors_used_count as chat_cowork_unified_chat_distinct_connectors_used_count,
-    chat_cowork_unified_metrics.chat.distinct_conversation_count as chat_cowork_unified_chat_distinct_conversation_count,
-    chat_cowork_unified_metrics.chat.distinct_files_uploaded_count as chat_cowork_unified_chat_distinct_files_uploaded_count,
-    chat_cowork_unified_metrics.chat.distinct_projects_created_count as chat_cowork_unified_chat_distinct_projects_created_count,
-    chat_cowork_unified_metrics.chat.distinct_projects_used_count as chat_cowork_unified_chat_distinct_projects_used_count,
-    chat_cowork_unified_metrics.chat.distinct_shared_artifacts_viewed_count as chat_cowork_unified_chat_distinct_shared_artifacts_viewed_count,
-    chat_cowork_unified_metrics.chat.distinct_skills_used_count as chat_cowork_unified_chat_distinct_skills_used_count,
+    chat_cowork_unified_metrics.chat.distinct_artifacts_created_count
+    as chat_cowork_unified_chat_distinct_artifacts_created_count,
+    chat_cowork_unified_metrics.chat.distinct_connectors_used_count
+    as chat_cowork_unified_chat_distinct_connectors_used_count,
+    chat_cowork_unified_metrics.chat.distinct_conversation_count
+    as chat_cowork_unified_chat_distinct_conversation_count,
+    chat_cowork_unified_metrics.chat.distinct_files_uploaded_count
+    as chat_cowork_unified_chat_distinct_files_uploaded_count,
+    chat_cowork_unified_metrics.chat.distinct_projects_created_count
+    as chat_cowork_unified_chat_distinct_projects_created_count,
+    chat_cowork_unified_metrics.chat.distinct_projects_used_count
+    as chat_cowork_unified_chat_distinct_projects_used_count,
+    chat_cowork_unified_metrics.chat.distinct_shared_artifacts_viewed_count
+    as chat_cowork_unified_chat_distinct_shared_artifacts_viewed_count,
+    chat_cowork_unified_metrics.chat.distinct_skills_used_count
+    as chat_cowork_unified_chat_distinct_skills_used_count,
     chat_cowork_unified_metrics.chat.message_count as chat_cowork_unified_chat_message_count,
-    chat_cowork_unified_metrics.chat.shared_conversations_viewed_count as chat_cowork_unified_chat_shared_conversations_viewed_count,
-    chat_cowork_unified_metrics.chat.thinking_message_count as chat_cowork_unified_chat_thinking_message_count,
+    chat_cowork_unified_metrics.chat.shared_conversations_viewed_count
+    as chat_cowork_unified_chat_shared_conversations_viewed_count,
+    chat_cowork_unified_metrics.chat.thinking_message_count
+    as chat_cowork_unified_chat_thinking_message_count,
     chat_cowork_unified_metrics.sessions.action_count as chat_cowork_unified_sessions_action_count,
-    chat_cowork_unified_metrics.sessions.artifacts_created_count as chat_cowork_unified_sessions_artifacts_created_count,
-    chat_cowork_unified_metrics.sessions.connectors_used_count as chat_cowork_unified_sessions_connectors_used_count,
-    chat_cowork_unified_metrics.sessions.dispatch_turn_count as chat_cowork_unified_sessions_dispatch_turn_count,
-    chat_cowork_unified_metrics.sessions.distinct_connectors_used_count as chat_cowork_unified_sessions_distinct_connectors_used_count,
-    chat_cowork_unified_metrics.sessions.distinct_plugins_used_count as chat_cowork_unified_sessions_distinct_plugins_used_count,
-    chat_cowork_unified_metrics.sessions.distinct_session_count as chat_cowork_unified_sessions_distinct_session_count,
-    chat_cowork_unified_metrics.sessions.distinct_skills_used_count as chat_cowork_unified_sessions_distinct_skills_used_count,
+    chat_cowork_unified_metrics.sessions.artifacts_created_count
+    as chat_cowork_unified_sessions_artifacts_created_count,
+    chat_cowork_unified_metrics.sessions.connectors_used_count
+    as chat_cowork_unified_sessions_connectors_used_count,
+    chat_cowork_unified_metrics.sessions.dispatch_turn_count
+    as chat_cowork_unified_sessions_dispatch_turn_count,
+    chat_cowork_unified_metrics.sessions.distinct_connectors_used_count
+    as chat_cowork_unified_sessions_distinct_connectors_used_count,
+    chat_cowork_unified_metrics.sessions.distinct_plugins_used_count
+    as chat_cowork_unified_sessions_distinct_plugins_used_count,
+    chat_cowork_unified_metrics.sessions.distinct_session_count
+    as chat_cowork_unified_sessions_distinct_session_count,
+    chat_cowork_unified_metrics.sessions.distinct_skills_used_count
+    as chat_cowork_unified_sessions_distinct_skills_used_count,
     chat_cowork_unified_metrics.sessions.edit_tool_count as chat_cowork_unified_sessions_edit_tool_count,
     chat_cowork_unified_metrics.sessions.file_edit_count as chat_cowork_unified_sessions_file_edit_count,
     chat_cowork_unified_metrics.sessions.message_count as chat_cowork_unified_sessions_message_count,
-    chat_cowork_unified_metrics.sessions.multi_edit_tool_count as chat_cowork_unified_sessions_multi_edit_tool_count,
-    chat_cowork_unified_metrics.sessions.notebook_edit_tool_count as chat_cowork_unified_sessions_notebook_edit_tool_count,
-    chat_cowork_unified_metrics.sessions.plugins_used_count as chat_cowork_unified_sessions_plugins_used_count,
-    chat_cowork_unified_metrics.sessions.sessions_with_file_edits_count as chat_cowork_unified_sessions_sessions_with_file_edits_count,
+    chat_cowork_unified_metrics.sessions.multi_edit_tool_count
+    as chat_cowork_unified_sessions_multi_edit_tool_count,
+    chat_cowork_unified_metrics.sessions.notebook_edit_tool_count
+    as chat_cowork_unified_sessions_notebook_edit_tool_count,
+    chat_cowork_unified_metrics.sessions.plugins_used_count
+    as chat_cowork_unified_sessions_plugins_used_count,
+    chat_cowork_unified_metrics.sessions.sessions_with_file_edits_count
+    as chat_cowork_unified_sessions_sessions_with_file_edits_count,
     chat_cowork_unified_metrics.sessions.skills_used_count as chat_cowork_unified_sessions_skills_used_count,
     chat_cowork_unified_metrics.sessions.write_tool_count as chat_cowork_unified_sessions_write_tool_count,
     claude_tag_metrics.active_day_count as claude_tag_active_day_count,

@@ -1,0 +1,85 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_days",
+        on_schema_change="fail",
+        meta={
+            "endpoints": ["user_cost_report", "cost_report", "user_usage_report", "usage_report"],
+            "labels": ["plan"],
+        },
+    )
+}}
+
+with
+    cost_items as (
+        select
+            organization_id,
+            activity_date,
+            cost_type,
+            sum(amount_cents) as amount_cents,
+            sum(list_amount_cents) as list_amount_cents,
+            sum(case when attribution = 'unattributed' then amount_cents else 0 end) as unattributed_cents,
+            count(distinct user_id) as user_count
+        from {{ ref("fct_claude_costs") }}
+        where {{ is_touched() }}
+        group by organization_id, activity_date, cost_type
+    ),
+
+    usage_totals as (
+        select
+            organization_id,
+            activity_date,
+            sum(total_tokens) as total_tokens,
+            sum(web_search_requests) as web_search_requests
+        from {{ ref("fct_claude_usage") }}
+        where {{ is_touched() }}
+        group by organization_id, activity_date
+    ),
+
+    -- what an item is counted in: a token line has tokens, a search line searches
+    counted as (
+        select
+            cost_items.*,
+            organizations.plan,
+            case when cost_type = 'tokens' then usage_totals.total_tokens end as total_tokens,
+            case
+                when cost_type = 'web_search' then usage_totals.web_search_requests
+            end as web_search_requests,
+            days.finality
+        from cost_items
+        inner join
+            {{ ref("int_spend_days") }} as days
+            on cost_items.organization_id = days.organization_id
+            and cost_items.activity_date = days.activity_date
+        left join
+            usage_totals
+            on cost_items.organization_id = usage_totals.organization_id
+            and cost_items.activity_date = usage_totals.activity_date
+        left join
+            {{ ref("dim_claude_organizations") }} as organizations
+            on cost_items.organization_id = organizations.organization_id
+    )
+
+select
+    organization_id,
+    activity_date,
+    cost_type,
+    plan,
+    amount_cents,
+    list_amount_cents,
+    list_amount_cents - amount_cents as discount_cents,
+    unattributed_cents,
+    {{ cents_to_usd("amount_cents") }} as amount_usd,
+    {{ cents_to_usd("list_amount_cents") }} as list_amount_usd,
+    {{ cents_to_usd("list_amount_cents - amount_cents") }} as discount_usd,
+    cast(total_tokens as bigint) as total_tokens,
+    cast(web_search_requests as bigint) as web_search_requests,
+    -- cents per search x 10 = dollars per thousand searches
+    {{ divide_rounded("amount_cents", "web_search_requests", multiplier=10, digits=6) }}
+    as usd_per_thousand_searches,
+    {{ divide_rounded("list_amount_cents", "web_search_requests", multiplier=10, digits=6) }}
+    as list_usd_per_thousand_searches,
+    user_count,
+    finality,
+    {{ built_through_sequence(["fct_claude_costs", "fct_claude_usage"]) }} as built_through_sequence
+from counted

@@ -1,0 +1,47 @@
+with
+    engagement as (select * from {{ ref("user_daily_engagement") }}),
+
+    tool_days as (
+        {% for tool in edit_tools() %}
+            select
+                organization_id,
+                activity_date,
+                '{{ tool }}' as tool,
+                claude_code_{{ tool }}_accepted_count as accepted_count,
+                claude_code_{{ tool }}_rejected_count as rejected_count,
+                finality
+            from engagement {{ "union all" if not loop.last }}
+        {% endfor %}
+    ),
+
+    -- a user whose counts are not told is in neither of them
+    told as (select *, accepted_count is not null and rejected_count is not null as is_told from tool_days),
+
+    totals as (
+        select
+            organization_id,
+            activity_date,
+            tool,
+            count(
+                case when is_told and accepted_count + rejected_count > 0 then 1 end
+            ) as proposed_user_count,
+            count(case when not is_told then 1 end) as untold_user_count,
+            cast(sum(case when is_told then accepted_count end) as bigint) as accepted_count,
+            cast(sum(case when is_told then rejected_count end) as bigint) as rejected_count,
+            {{ worst_finality() }} as finality
+        from told
+        group by organization_id, activity_date, tool
+    )
+
+select
+    organization_id,
+    activity_date,
+    tool,
+    accepted_count,
+    rejected_count,
+    accepted_count + rejected_count as proposed_count,
+    cast(accepted_count as double) / nullif(accepted_count + rejected_count, 0) as acceptance_rate,
+    proposed_user_count,
+    untold_user_count,
+    finality
+from totals

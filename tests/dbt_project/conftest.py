@@ -1,0 +1,107 @@
+"""The dbt project run for real: one warehouse, three stages of pulls, one build after each, one full refresh.
+
+What belongs here: running dbt and the built warehouses. What does not: pulls (`scenarios.py`) and expectations.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import scenarios
+from raw_rows import Pull, RawWarehouse
+
+PROJECT = Path(__file__).parents[2] / "dbt_project"
+
+
+@dataclass
+class Dbt:
+    """dbt in a process of its own, as the assets run it; its target folder is shared so that it parses once."""
+
+    folder: Path
+
+    def __call__(self, path: Path, *arguments: str, succeeds: bool = True) -> str:
+        done = subprocess.run(
+            [
+                str(Path(sys.executable).with_name("dbt")),
+                "--no-use-colors",
+                *arguments,
+                f"--project-dir={PROJECT}",
+                f"--profiles-dir={PROJECT}",
+                f"--target-path={self.folder / 'target'}",
+                f"--log-path={self.folder / 'logs'}",
+            ],
+            env={**os.environ, "ONELENS_WAREHOUSE": str(path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode == 0) == succeeds, done.stdout[-8000:] + done.stderr
+        return done.stdout
+
+    def compiled(self, model: str) -> str:
+        (path,) = (self.folder / "target" / "compiled").rglob(f"{model}.sql")
+        return path.read_text()
+
+
+@dataclass
+class Built:
+    """What the models made of everything pulled so far."""
+
+    path: Path
+    pulls: list[Pull]
+    organizations: dict[str, dict[str, Any]]
+    output: str
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            return connection.execute(sql, list(parameters)).fetchall()
+
+    def dicts(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            cursor = connection.execute(sql, list(parameters))
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+@pytest.fixture(scope="session")
+def dbt(tmp_path_factory: pytest.TempPathFactory) -> Dbt:
+    return Dbt(tmp_path_factory.mktemp("dbt"))
+
+
+@pytest.fixture(scope="session")
+def stages(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
+    """Return the warehouse after each stage ("1", "2", "3") and after a full refresh ("full")."""
+    raw = RawWarehouse(tmp_path_factory.mktemp("warehouse") / "working.duckdb")
+    built: dict[str, Built] = {}
+    for stage, register in (
+        ("1", scenarios.register_stage_1),
+        ("2", scenarios.register_stage_2),
+        ("3", scenarios.register_stage_3),
+        ("full", None),
+    ):
+        if register:
+            register(raw)
+            raw.write()
+        # the first build runs every test, the unit tests with named rows included
+        command = {"1": ("build",), "full": ("run", "--full-refresh")}.get(stage, ("run",))
+        output = dbt(raw.path, *command)
+        copy = raw.path.with_name(f"stage_{stage}") / raw.path.name
+        copy.parent.mkdir()
+        shutil.copyfile(raw.path, copy)
+        built[stage] = Built(copy, list(raw.pulls), deepcopy(raw.organizations), output)
+    return built
+
+
+@pytest.fixture(scope="session")
+def built(stages: dict[str, Built]) -> Built:
+    """Return the warehouse after the last incremental build."""
+    return stages["3"]

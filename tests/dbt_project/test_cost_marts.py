@@ -1,0 +1,219 @@
+"""Spend by product, model, premium and line item, prices, savings and the past, against plain Python and by hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import oracle
+import pytest
+from raw_rows import at
+from scenarios import D
+from test_marts import fact
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Built, Dbt
+
+
+@pytest.mark.parametrize(("table", "dimension"), [("product_daily_spend", "product"), ("model_daily_spend", "model")])
+def test_daily_spend_adds_up_the_facts_with_the_unattributed(built: Built, table: str, dimension: str) -> None:
+    expected: dict[tuple[Any, ...], list[Any]] = {}
+    people: dict[tuple[Any, ...], set[str]] = {}
+    for kind in ("cost", "usage"):
+        for (organization_id, day, user_id, product, model, *_), values in oracle.facts(built, kind).items():
+            key = organization_id, day, product if dimension == "product" else model
+            row = expected.setdefault(key, [Decimal(0), Decimal(0), 0])
+            measures = [*values[:2], 0] if kind == "cost" else [0, 0, sum(values[:5])]
+            row[:] = [a + b for a, b in zip(row, measures, strict=True)]
+            people.setdefault(key, set()).update({user_id} - {None})
+    rows = built.query(
+        f"""select organization_id, activity_date, {dimension}, coalesce(amount_cents, 0), coalesce(list_amount_cents, 0),
+        coalesce(total_tokens, 0), user_count from marts.{table}"""
+    )
+    assert {row[:3]: list(row[3:6]) for row in rows} == expected
+    assert {row[:3]: row[6] for row in rows} == {key: len(users) for key, users in people.items()}
+    assert len(rows) == len(expected)
+
+
+@pytest.mark.parametrize(
+    "table", ["product_daily_spend", "model_daily_spend", "premium_daily_spend", "line_item_daily_spend"]
+)
+def test_the_rows_of_a_day_add_up_to_the_total(built: Built, table: str) -> None:
+    unequal = built.query(
+        f"""select organization_id, activity_date from marts.cost_reconciliation
+        left join (
+            select organization_id, activity_date, sum(amount_cents) as said, sum(list_amount_cents) as list_said
+            from marts.{table} group by all
+        ) using (organization_id, activity_date)
+        where coalesce(said, 0) <> coalesce(total_cents, 0) or coalesce(list_said, 0) <> coalesce(list_total_cents, 0)"""
+    )
+    assert unequal == []
+
+
+def test_what_is_not_known_is_null_and_not_zero(built: Built) -> None:
+    rows = built.query(
+        "select amount_cents, total_tokens, finality from marts.product_daily_spend where organization_id = 'usage-only'"
+    )
+    assert rows[0] == (None, 500, "incomplete")
+    rows = built.query(
+        "select amount_cents, total_tokens from marts.product_daily_spend where organization_id = 'capped' order by 1"
+    )
+    assert rows == [(Decimal("19.75"), None), (Decimal("110.25"), None)]
+
+
+def test_premiums_are_the_factors_taken_out_of_the_token_part(built: Built) -> None:
+    rows = built.query(
+        """select speed, inference_geo, amount_cents, standard_amount_cents, list_amount_cents, standard_list_amount_cents,
+            premium_list_amount_usd
+        from marts.premium_daily_spend where organization_id = 'prices' and speed is not null order by speed, inference_geo"""
+    )
+    assert rows == [
+        ("fast", "global", 601, 101, 662, 112, Decimal("5.5")),
+        ("fast", "us", 33, 5, 66, 10, Decimal("0.56")),
+        ("standard", "global", 130, 130, 140, 140, 0),
+        ("standard", "us", 11, 10, 11, 10, Decimal("0.01")),
+    ]
+
+
+def test_a_search_has_a_count_and_a_price_per_thousand(built: Built) -> None:
+    rows = built.query(
+        """select cost_type, amount_cents, total_tokens, web_search_requests, usd_per_thousand_searches,
+            list_usd_per_thousand_searches, user_count
+        from marts.line_item_daily_spend where organization_id = 'prices' order by cost_type"""
+    )
+    assert rows == [
+        ("tokens", 781, 3_000_000, None, None, None, 1),
+        ("web_search", Decimal("3.5"), None, 3, Decimal("11.666667"), Decimal("16.666667"), 1),
+    ]
+
+
+def test_a_price_is_the_rows_own_amount_over_its_own_tokens(built: Built) -> None:
+    rows = built.query(
+        """select model, speed, inference_geo, token_type, tokens, usd_per_million_tokens, list_usd_per_million_tokens
+        from marts.effective_token_prices where organization_id = 'prices' order by all"""
+    )
+    assert rows == [
+        ("claude-opus-4-6", "fast", "global", "output_tokens", 1_000_000, 6, Decimal("6.6")),
+        ("claude-opus-4-6", "fast", "us", "output_tokens", None, None, None),
+        (
+            "claude-opus-4-6",
+            "standard",
+            "global",
+            "cache_read_input_tokens",
+            900_000,
+            Decimal("0.333333"),
+            Decimal("0.444444"),
+        ),
+        (
+            "claude-opus-4-6",
+            "standard",
+            "global",
+            "uncached_input_tokens",
+            300_000,
+            Decimal("3.333333"),
+            Decimal("3.333333"),
+        ),
+        ("claude-opus-4-6", "standard", "us", "output_tokens", 300_000, Decimal("0.366667"), Decimal("0.366667")),
+        ("claude-sonnet-4-5", None, None, "cache_read_input_tokens", 500_000, Decimal("0.14"), Decimal("0.14")),
+    ]
+
+
+def test_credits_of_a_seat_are_no_price(stages: dict[str, Built]) -> None:
+    select = "select plan, count(usd_per_million_tokens) from marts.effective_token_prices where organization_id = 'seats' group by all"
+    assert stages["1"].query(select) == [("seat", 0)]
+
+
+def test_cache_reads_are_set_against_the_uncached_price_of_their_own_key(built: Built) -> None:
+    rows = built.query(
+        """select model, cache_read_input_tokens, amount_cents, as_uncached_amount_cents, savings_usd, list_savings_usd
+        from marts.cache_daily_savings where organization_id = 'prices' order by model"""
+    )
+    assert rows == [
+        ("claude-opus-4-6", 900_000, 30, 300, Decimal("2.7"), Decimal("2.6")),
+        ("claude-sonnet-4-5", 500_000, 7, None, None, None),
+    ]
+
+
+# the past
+
+
+@pytest.mark.parametrize("days_later", [0, 2, 5, 10, 19, 24, 29, 31, 40, 90])
+def test_the_fact_as_of_a_moment_is_what_was_known_then(built: Built, days_later: int) -> None:
+    moment = at(D, days_later=days_later, hour=12)
+    said = fact(built, "cost", table=f"marts.fct_claude_costs_as_of(timestamp '{moment}')")
+    assert said == oracle.facts(built, "cost", as_of=moment)
+
+
+def test_the_fact_as_of_now_is_the_fact(built: Built) -> None:
+    assert fact(built, "cost", table="marts.fct_claude_costs_as_of(timestamp '2100-01-01')") == fact(built, "cost")
+
+
+def test_views_and_history_can_be_read_in_a_copy_of_another_name(built: Built, tmp_path: Path) -> None:
+    copy = tmp_path / "serving.duckdb"
+    shutil.copyfile(built.path, copy)
+    with duckdb.connect(str(copy), read_only=True) as connection:
+        tables = connection.execute(
+            "select schema_name || '.' || view_name from duckdb_views() where schema_name in ('staging', 'intermediate')"
+        ).fetchall()
+        assert len(tables) > 15
+        for (table,) in tables:
+            connection.execute(f"select count(*) from {table}").fetchall()
+        connection.execute("select count(*) from marts.fct_claude_costs_as_of(timestamp '2026-04-01')").fetchall()
+
+
+# the project
+
+
+def test_money_is_decimal_in_every_schema(built: Built) -> None:
+    columns = built.query(
+        """select table_schema, table_name, column_name, data_type from information_schema.columns
+        where regexp_matches(column_name, 'cents|usd|amount|price|saving|cost$|spend$')
+            and column_name not like '%known%' and not (table_schema = 'claude_raw' and data_type = 'VARCHAR')"""
+    )
+    assert len(columns) > 60
+    wrong = [column for column in columns if not column[3].startswith("DECIMAL(38,")]
+    assert wrong == []
+    widths = {"cents": "DECIMAL(38,12)", "usd": "DECIMAL(38,14)"}
+    for schema, table, column, kind in columns:
+        unit = column.rsplit("_", 1)[-1]
+        assert kind == widths.get(unit, kind), (schema, table, column)
+
+
+def test_doubles_are_shares_rates_and_utilisation_only(built: Built) -> None:
+    names = built.query(
+        "select distinct column_name from information_schema.columns where data_type in ('DOUBLE', 'FLOAT', 'REAL')"
+    )
+    allowed = ("_share", "_rate", "_utilisation")
+    assert [name for (name,) in names if not name.endswith(allowed)] == []
+
+
+def test_every_model_and_column_is_described_and_every_mart_has_a_contract(stages: dict[str, Built], dbt: Dbt) -> None:
+    manifest = json.loads((dbt.folder / "target" / "manifest.json").read_text())
+    models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+    assert len(models) > 30
+    for model in models:
+        described = {name for name, column in model["columns"].items() if column["description"]}
+        there = stages["full"].query(
+            "select column_name from information_schema.columns where table_schema = ? and table_name = ?",
+            model["schema"],
+            model["name"],
+        )
+        assert {name for (name,) in there} <= described, model["name"]
+        assert model["description"].startswith("One row per "), model["name"]
+        assert model["schema"] == model["fqn"][1]
+        assert model["config"]["meta"]["dagster"]["group"] == model["schema"]
+        if model["schema"] == "marts":
+            assert model["config"]["contract"]["enforced"], model["name"]
+
+
+def test_no_day_is_pulled_twice_into_a_revision(built: Built) -> None:
+    rows = built.query(
+        "select organization_id, activity_date, count(*) filter (is_current) from marts.cost_revisions group by all"
+    )
+    assert rows
+    assert all(current == 1 for _, _, current in rows)

@@ -1,0 +1,180 @@
+"""Whatever the answers are, the lines add up to the total and no row is lost or doubled; money is exact."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import jinja2
+import oracle
+import pytest
+from conftest import PROJECT, Built
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from raw_rows import Pull, cost, insert_pulls
+from scenarios import D
+from test_marts import FACT_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AMOUNTS = st.one_of(
+    st.sampled_from(["0", "-0.5", "0.000000000001", "99999999999999.999999999999", "41280.000000"]),
+    st.decimals(min_value=-10, max_value=10**9, places=12).map(lambda amount: f"{amount:f}"),
+)
+DIMENSIONS = st.fixed_dictionaries(
+    {
+        "product": st.sampled_from(["chat", "claude_tag", "claude-tag", None]),
+        "model": st.sampled_from(["claude-opus-4-6", "claude_opus_4_6", None]),
+        "speed": st.sampled_from(["fast", None]),
+        "cost_type": st.sampled_from(["tokens", "code_execution", None]),
+        "token_type": st.sampled_from(["output_tokens", None]),
+    }
+)
+LINE = st.tuples(DIMENSIONS, AMOUNTS, st.one_of(st.none(), AMOUNTS))
+USER_LINES = st.lists(st.tuples(st.sampled_from(["u1", "u2", None]), LINE), max_size=6)
+GROUPS = st.lists(
+    st.tuples(st.sampled_from(["detail", "detail:products[]=chat", "detail:models[]=x"]), LINE), max_size=6
+)
+TOTALS = st.one_of(st.none(), st.tuples(AMOUNTS, st.one_of(st.none(), AMOUNTS)))
+
+
+@pytest.fixture(scope="module")
+def emptied(stages: dict[str, Built], tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Return a warehouse with models and no rows, to be filled inside transactions."""
+    path = tmp_path_factory.mktemp("properties") / "working.duckdb"
+    shutil.copyfile(stages["3"].path, path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("set threads = 1")
+        for table in ("pulls", "user_cost_report_rows", "cost_report_rows"):
+            connection.execute(f"delete from claude_raw.{table}")
+        yield connection
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(users=USER_LINES, groups=GROUPS, total=TOTALS, has_users=st.booleans())
+def test_the_lines_are_right_for_any_answers(
+    emptied: duckdb.DuckDBPyConnection, users: list[Any], groups: list[Any], total: Any, *, has_users: bool
+) -> None:
+    user_rows = [
+        cost(amount, listed, **dimensions)
+        | {
+            "actor": {
+                "type": "user_actor",
+                "user_id": user,
+                **dict.fromkeys(("email_address", "email", "name", "deleted")),
+            }
+        }
+        for user, (dimensions, amount, listed) in users
+    ]
+    report = [cost(amount, listed, query=query, **dimensions) for query, (dimensions, amount, listed) in groups]
+    if total:
+        report.append(cost(*total, query="total"))
+    pulls = [pull(1, "cost_report", report)]
+    if has_users:
+        pulls.append(pull(2, "user_cost_report", user_rows))
+
+    emptied.execute("begin")
+    insert_pulls(emptied, pulls)
+    keys = FACT_KEYS["cost"]
+    rows = emptied.execute(
+        f"select {', '.join(keys)}, amount_cents, list_amount_cents, attribution, is_placed, finality, pull_id"
+        " from marts.fct_claude_costs_as_of(timestamp '2100-01-01')"
+    ).fetchall()
+    emptied.execute("rollback")
+
+    lines = {row[: len(keys)]: row[len(keys) :] for row in rows}
+    assert len(lines) == len(rows)
+    assert lines == oracle.facts(Built(PROJECT, pulls, {}, ""), "cost")
+    said = oracle.money({"amount": total[0], "list_amount": total[1]}) if total else [0, 0]
+    assert [sum(row[-6] for row in rows), sum(row[-5] for row in rows)] == said
+
+
+def pull(sequence: int, endpoint: str, rows: list[dict[str, Any]]) -> Pull:
+    moment = dt.datetime.combine(D, dt.time()) + dt.timedelta(days=5)
+    return Pull(
+        sequence=sequence,
+        pull_id=f"pull-{sequence}",
+        organization_id="any",
+        endpoint=endpoint,
+        start=D,
+        end=D + dt.timedelta(days=1),
+        status="complete",
+        fetched_at=moment,
+        data_refreshed_at=moment,
+        api_organization_id=None,
+        rows=[{"activity_date": D, **row} for row in rows],
+    )
+
+
+# the money macros, which are plain Jinja
+
+
+def money_sql(macro: str, *arguments: Any, **named: Any) -> str:
+    environment = jinja2.Environment(autoescape=False, extensions=["jinja2.ext.do"])
+    template = environment.from_string((PROJECT / "macros" / "money.sql").read_text())
+    return str(getattr(template.module, macro)(*arguments, **named))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.decimals(min_value=-(10**22), max_value=10**22, places=12))
+def test_cents_and_dollars_are_exact(amount: Decimal) -> None:
+    text = f"{amount:f}"
+    query = f"select {money_sql('cents', 'text')} as cents, {money_sql('cents_to_usd', money_sql('cents', 'text'))} as usd from (select '{text}' as text)"
+    cents, usd = duckdb.sql(query).fetchall()[0]
+    assert cents == Decimal(text)
+    assert usd == Decimal(text).scaleb(-2)
+
+
+@pytest.mark.parametrize(
+    "text", ["7", "-0", "-0.5", "0.5", "-12.000000000001", "007.50", "123456789012345678", "1234567890123456789.5"]
+)
+def test_every_way_to_write_an_amount_is_read(text: str) -> None:
+    assert duckdb.sql(f"select {money_sql('cents', repr(text))}").fetchall() == [(Decimal(text),)]
+
+
+@pytest.mark.parametrize("text", ["1.0000000000001", "99999999999999999999999999999", "1e3", "NaN", "12,5", ""])
+def test_an_amount_that_cannot_be_exact_is_refused(text: str) -> None:
+    with pytest.raises(duckdb.Error):
+        duckdb.sql(f"select {money_sql('cents', repr(text))}").fetchall()
+
+
+def test_dollars_too_wide_are_an_error_and_not_a_rounding() -> None:
+    wide = "99999999999999999999999999.999999999999"
+    assert duckdb.sql(f"select {money_sql('cents_to_usd', f'cast({wide!r} as decimal(38, 12))')}").fetchall() == [
+        (Decimal(wide).scaleb(-2),)
+    ]
+    with pytest.raises(duckdb.Error):
+        duckdb.sql(
+            f"select {money_sql('cents_to_usd', f'cast({wide!r} as decimal(38, 12)) + cast({wide!r} as decimal(38, 12))')}"
+        ).fetchall()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.decimals(min_value=-(10**9), max_value=10**9, places=12),
+    st.integers(min_value=1, max_value=10**12),
+    st.sampled_from([1, 10, 10_000]),
+    st.sampled_from([6, 12]),
+)
+def test_a_quotient_is_rounded_half_away_from_zero_at_its_last_digit(
+    amount: Decimal, divisor: int, multiplier: int, digits: int
+) -> None:
+    sql = money_sql(
+        "divide_rounded", f"cast('{amount:f}' as decimal(38, 12))", str(divisor), multiplier=multiplier, digits=digits
+    )
+    expected = Decimal(
+        (2 * abs(int(amount * 10**12)) * multiplier + divisor * 10 ** (12 - digits))
+        // (2 * divisor * 10 ** (12 - digits))
+    )
+    assert duckdb.sql(f"select {sql}").fetchall() == [(expected.scaleb(-digits).copy_sign(amount),)]
+
+
+@pytest.mark.parametrize("divisor", ["0", "null"])
+def test_a_quotient_by_nothing_is_unknown(divisor: str) -> None:
+    assert duckdb.sql(f"select {money_sql('divide_rounded', 'cast(1 as decimal(38, 12))', divisor)}").fetchall() == [
+        (None,)
+    ]

@@ -1,0 +1,68 @@
+"""The one loaded world of the end-to-end tests: everything a person would have after some days of use."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from worlds import scratch_folder, serving_world
+
+from onelens_claude.fake_api import OrganizationSpec, Revision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from worlds import World
+
+FIRST, LAST = dt.date(2026, 10, 15), dt.date(2026, 11, 19)
+REVISED = dt.date(2026, 10, 21)
+BACKFILL_AT = "2026-11-20T12:00:00+00:00"
+DAILY_AT = "2026-11-21T12:00:00+00:00"
+
+
+def _revision(kind: str, percent: int = 20) -> Revision:
+    return Revision(REVISED, kind, effective_at=dt.datetime.fromisoformat("2026-11-21T00:00:00+00:00"), percent=percent)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def loaded() -> Iterator[World]:
+    """Three organisations on two servers: a backfill, and a `daily` on the next day after revisions.
+
+    The serving copy as it was after the backfill is kept as `data/first.duckdb`. The clock stands at the backfill.
+    """
+    here = {
+        "acme": OrganizationSpec(
+            api_key="sk-ant-api01-acme", seed=1, users=30, first_day=FIRST, revisions=(_revision("up", 35),)
+        ),
+        "globex": OrganizationSpec(
+            api_key="sk-ant-api01-globex",
+            seed=2,
+            users=24,
+            plan="seat",
+            name="Globex",
+            first_day=FIRST,
+            revisions=(_revision("new_user"), _revision("down")),
+        ),
+    }
+    elsewhere = {
+        # the same key on another server: only base_url tells them apart
+        "initech": OrganizationSpec(
+            api_key="sk-ant-api01-acme",
+            seed=77,
+            users=9,
+            name="Initech",
+            first_day=FIRST,
+            revisions=(_revision("empty"),),
+        )
+    }
+    with scratch_folder() as folder, serving_world(folder, BACKFILL_AT, here, elsewhere) as world:
+        world.good("backfill", "--from", str(FIRST), "--to", str(LAST))
+        shutil.copyfile(world.serving, folder / "data" / "first.duckdb")
+        world.now = dt.datetime.fromisoformat(DAILY_AT)
+        world.control("acme", "freshness", engagement_lag_days=4)
+        world.good("daily")
+        world.control("acme", "freshness", engagement_lag_days=1)
+        world.now = dt.datetime.fromisoformat(BACKFILL_AT)
+        yield world

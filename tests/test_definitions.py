@@ -1,0 +1,210 @@
+"""The graph: pinned by a snapshot, loads anywhere, warns about nothing.
+
+After a change of the graph that is meant: UPDATE_SNAPSHOTS=1 .venv/bin/python -m pytest tests/test_definitions.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from onelens_claude.checks import build_checks
+from onelens_claude.definitions import build_defs, defs
+from onelens_claude.endpoints import ENDPOINTS
+from onelens_claude.settings import PROJECT_ROOT
+
+SNAPSHOT = Path(__file__).with_name("snapshots") / "definitions.json"
+LEDGER = {"claude_raw/pulls", "claude_raw/organizations"}
+"""Tables that every raw asset writes to."""
+
+
+def described_graph() -> dict[str, Any]:
+    """Return everything about the graph that other people's work may rest on, as plain data."""
+    graph = defs.resolve_asset_graph()
+    repository = defs.get_repository_def()
+    checks: dict[str, dict[str, Any]] = {}
+    for key in sorted(graph.asset_check_keys, key=lambda one: (one.asset_key, one.name)):
+        spec = graph.get_check_spec(key)
+        checks.setdefault(key.asset_key.to_user_string(), {})[key.name] = "blocking" if spec.blocking else "reports"
+    return {
+        "assets": {
+            key.to_user_string(): _described_asset(graph.get(key)) for key in sorted(graph.get_all_asset_keys())
+        },
+        "checks": checks,
+        "jobs": {
+            job.name: {
+                "assets": _summary(job),
+                "partitions": type(job.partitions_def).__name__ if job.partitions_def else None,
+            }
+            for job in sorted(repository.get_all_jobs(), key=lambda one: one.name)
+            if not job.name.startswith("__")
+        },
+        "schedules": {
+            one.name: {
+                "job": one.job_name,
+                "cron": one.cron_schedule,
+                "timezone": one.execution_timezone,
+                "status": one.default_status.value,
+            }
+            for one in repository.schedule_defs
+        },
+        "sensors": {
+            one.name: {"job": one.job_name, "seconds": one.minimum_interval_seconds, "status": one.default_status.value}
+            for one in repository.sensor_defs
+        },
+    }
+
+
+def _described_asset(node: Any) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "group": node.group_name,
+        "owners": sorted(node.owners),
+        "kinds": sorted(node.kinds),
+        "tags": {name: value for name, value in sorted(node.tags.items()) if not name.startswith("dagster/")},
+        "after": sorted(key.to_user_string() for key in node.parent_keys),
+        "is_executable": node.is_executable,
+    }
+    if node.partitions_def:
+        start = node.partitions_def.get_first_partition_key()
+        described["partitions"] = f"{type(node.partitions_def).__name__} from {start} {node.partitions_def.timezone}"
+        described["backfill"] = node.backfill_policy.policy_type.value
+    if node.freshness_policy:
+        described["fresh_for"] = str(node.freshness_policy.fail_window.to_timedelta())
+    return described
+
+
+def _summary(job: dg.JobDefinition) -> list[str]:
+    """Return the assets of a job; a whole layer as one entry."""
+    keys = job.asset_layer.executable_asset_keys
+    graph = defs.resolve_asset_graph()
+    summary = []
+    for group in sorted({graph.get(key).group_name or "" for key in keys}):
+        of_group = {key for key in graph.get_all_asset_keys() if graph.get(key).group_name == group}
+        chosen = of_group & keys
+        summary += [f"{group}/*"] if chosen == of_group else sorted(key.to_user_string() for key in chosen)
+    return summary
+
+
+def test_the_graph_is_the_one_of_the_snapshot():
+    written = json.dumps(described_graph(), indent=1, ensure_ascii=False) + "\n"
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        SNAPSHOT.parent.mkdir(exist_ok=True)
+        SNAPSHOT.write_text(written, encoding="utf-8")
+    assert json.loads(written) == json.loads(SNAPSHOT.read_text(encoding="utf-8")), (
+        "The graph changed. If it was meant to: UPDATE_SNAPSHOTS=1 .venv/bin/python -m pytest tests/test_definitions.py"
+    )
+
+
+def test_the_names_of_the_public_interface_are_there():
+    graph = described_graph()
+    assert {f"claude_raw/{name}" for name in ENDPOINTS} <= set(graph["assets"])
+    assert len(ENDPOINTS) >= 9
+    assert {"ingest_job", "marts_job", "daily_job"} <= set(graph["jobs"])
+    assert graph["schedules"]["daily_schedule"]["job"] == "daily_job"
+    for name in ("fct_claude_costs", "fct_claude_usage", "dim_claude_users", "dim_claude_organizations"):
+        assert f"marts/{name}" in graph["assets"]
+
+
+def test_every_asset_is_in_the_group_of_its_layer_and_has_an_owner():
+    for key, asset in described_graph()["assets"].items():
+        assert asset["group"] == key.split("/")[0]
+        assert asset["owners"] == ["team:finops"], key
+        assert asset["kinds"], key
+        assert asset["is_executable"] or key in LEDGER, key
+
+
+def test_every_endpoint_feeds_the_staging_models_that_carry_its_name():
+    assets = described_graph()["assets"]
+    for name in (one.name for one in ENDPOINTS.values() if not one.is_optional):
+        readers = [key for key, asset in assets.items() if f"claude_raw/{name}" in asset["after"]]
+        assert readers, name
+        assert all(key.startswith("staging/") for key in readers), readers
+
+
+def test_raw_days_run_from_2026_in_utc_as_one_run_per_range():
+    for key, asset in described_graph()["assets"].items():
+        if key.startswith("claude_raw/") and key not in LEDGER:
+            assert asset["partitions"] == "DailyPartitionsDefinition from 2026-01-01 UTC"
+            assert asset["backfill"] == "SINGLE_RUN"
+            assert asset["fresh_for"]
+        else:
+            assert "partitions" not in asset
+
+
+def test_of_our_own_checks_only_a_fact_that_does_not_add_up_holds_up_what_follows():
+    blocking = {
+        f"{asset} {name}"
+        for asset, checks in described_graph()["checks"].items()
+        for name, kind in checks.items()
+        if kind == "blocking" and name in {one.name for check in build_checks() for one in check.check_keys}
+    }
+    assert blocking == {"marts/fct_claude_costs reconciliation_is_exact"}
+
+
+def test_everything_that_writes_the_warehouse_takes_its_one_slot():
+    job = defs.resolve_job_def("daily_job")
+    assert {node.definition.pool for node in job.nodes} == {"warehouse_writer"}
+
+
+def test_an_override_replaces_a_resource():
+    instead = dg.ResourceDefinition.hardcoded_resource("instead")
+    built = build_defs(resource_overrides={"onelens": instead})
+    assert built.resources["onelens"] is instead
+    assert set(built.resources) == {"onelens", "dbt"}
+
+
+@pytest.fixture
+def fresh_clone(tmp_path: Path) -> Path:
+    """Return a folder with what a clone holds: no manifest, no settings."""
+    for name in ("onelens_claude", "dbt_project"):
+        ignored = shutil.ignore_patterns("__pycache__", "target", "logs", "dbt_packages", ".user.yml")
+        shutil.copytree(PROJECT_ROOT / name, tmp_path / name, ignore=ignored)
+    for name in ("workspace.yaml", "dagster.yaml", "pyproject.toml"):
+        shutil.copy(PROJECT_ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def load_in(folder: Path) -> subprocess.CompletedProcess[str]:
+    code = (
+        "import onelens_claude.definitions as d; print(d.__file__); "
+        "print(len(d.defs.resolve_asset_graph().get_all_asset_keys()))"
+    )
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ONELENS_", "DAGSTER_", "PYTEST", "DBT_"))
+    }
+    # The one warning on import is known: the pytest settings say whose.
+    warnings = ["-W", "error", "-W", "ignore:sqlglotrs is deprecated:DeprecationWarning"]
+    return subprocess.run(
+        [sys.executable, *warnings, "-c", code],
+        cwd=folder,
+        env={**environment, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_fresh_clone_loads_with_no_settings_no_manifest_and_no_warning_and_parses_anew_after_an_edit(fresh_clone):
+    loaded = load_in(fresh_clone)
+    assert loaded.returncode == 0, loaded.stderr
+    where, count = loaded.stdout.split()
+    assert Path(where).is_relative_to(fresh_clone)
+    assert int(count) == len(described_graph()["assets"])
+    assert loaded.stderr == ""
+    assert not (fresh_clone / "onelens.yaml").exists()
+
+    (fresh_clone / "dbt_project" / "models" / "marts" / "one_more.sql").write_text(
+        "{{ config(contract={'enforced': false}) }} select organization_id from {{ ref('cost_revisions') }}"
+    )
+    again = load_in(fresh_clone)
+    assert int(again.stdout.split()[1]) == int(count) + 1, again.stderr

@@ -1,0 +1,213 @@
+"""A whole installation in a folder: servers, settings, keys, warehouse, DAGSTER_HOME, driven by the command line.
+
+What belongs here: how a test says what a person would type, and reads what came of it. Nothing is replaced: commands
+run `onelens_claude.cli.main`, over HTTP, DuckDB, dbt and a Dagster instance on disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import duckdb
+import requests
+import yaml
+
+from onelens_claude.cli import main
+from onelens_claude.fake_api import OrganizationSpec, RunningServer, create_app, running_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+COMMAND = Path(sys.executable).with_name("onelens-claude")
+UNHURRIED = 100_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command came to."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+    @property
+    def text(self) -> str:
+        return self.stdout + self.stderr
+
+
+@dataclass
+class World:
+    """One installation; `now` is its clock and the servers'."""
+
+    folder: Path
+    now: dt.datetime
+    servers: dict[str, RunningServer] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "onelens.yaml"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.folder / "data" / "onelens.duckdb"
+
+    @property
+    def serving(self) -> Path:
+        return self.folder / "data" / "onelens_serving.duckdb"
+
+    def variables(self) -> dict[str, str]:
+        keys = {f"{name.upper()}_KEY": key for name, key in self.keys.items()}
+        return {
+            "ONELENS_CONFIG": str(self.config),
+            "ONELENS_NOW": self.now.isoformat(),
+            "DAGSTER_HOME": str(self.folder / "home"),
+            **keys,
+            **self.environment,
+        }
+
+    def write_settings(self, **sections: Any) -> None:
+        organizations = [
+            {
+                "id": name,
+                "api_key_env": f"{name.upper()}_KEY",
+                "base_url": server.base_url,
+                "plan": self.spec(name).plan,
+            }
+            for name, server in self.servers.items()
+        ]
+        polling = {
+            "requests_per_minute": UNHURRIED,
+            "attempts": 2,
+            "timeout_seconds": 10,
+            **sections.pop("polling", {}),
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content = {"organizations": organizations, "polling": polling, **sections}
+        self.config.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+    def spec(self, name: str) -> OrganizationSpec:
+        tenants = self.servers[name].api.tenants
+        return next(one.organization.spec for one in tenants if self.keys[name] in one.known_keys)
+
+    def run(self, *arguments: str) -> Answer:
+        """Do what `onelens-claude ...` does, in this process."""
+        out, err = io.StringIO(), io.StringIO()
+        with process_environment(self.variables()), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            exit_code = run_main(arguments)
+        return Answer(exit_code, out.getvalue(), err.getvalue())
+
+    def good(self, *arguments: str) -> Answer:
+        answer = self.run(*arguments)
+        assert answer.exit_code == 0, f"{arguments}: exit {answer.exit_code}\n{answer.text}"
+        return answer
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start the installed command as a process of its own."""
+        return subprocess.Popen(
+            [str(COMMAND), *arguments],
+            env={**os.environ, **self.variables()},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def rows(self, sql: str, *parameters: Any, path: Path | None = None) -> list[dict[str, Any]]:
+        """Ask the serving copy, or another database file."""
+        with contextlib.closing(duckdb.connect(str(path or self.serving), read_only=True)) as connection:
+            result = connection.execute(sql, list(parameters))
+            names = [column[0] for column in result.description]
+            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def truth(self, name: str, topic: str, **parameters: Any) -> dict[str, Any]:
+        answer = requests.get(
+            f"{self.servers[name].base_url}/truth/{topic}",
+            params=parameters,
+            headers={"x-api-key": self.keys[name]},
+            timeout=60,
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def control(self, name: str, topic: str, **body: Any) -> None:
+        answer = requests.post(
+            f"{self.servers[name].base_url}/control/{topic}",
+            json=body,
+            headers={"x-api-key": self.keys[name]},
+            timeout=60,
+        )
+        assert answer.status_code == 200, answer.text
+
+    @contextlib.contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        with process_environment(self.variables()), dg.DagsterInstance.get() as instance:
+            yield instance
+
+
+@contextlib.contextmanager
+def serving_world(folder: Path, now: str, *served: Mapping[str, OrganizationSpec], **options: Any) -> Iterator[World]:
+    """Start one server per mapping of organisation id to specification, and write the settings that name them."""
+    world = World(folder, dt.datetime.fromisoformat(now))
+    with contextlib.ExitStack() as running:
+        for specs in served:
+            app = create_app(list(specs.values()), now=lambda: world.now, **{"requests_per_minute": None, **options})
+            server = running.enter_context(running_server(app))
+            world.servers |= dict.fromkeys(specs, server)
+            world.keys |= {name: spec.api_key for name, spec in specs.items()}
+        world.write_settings()
+        yield world
+
+
+@contextlib.contextmanager
+def process_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables and put everything back afterwards, also what the code inside set."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def run_main(arguments: Sequence[str]) -> int:
+    """Call the console script's function with these arguments; return the exit code."""
+    before = sys.argv
+    sys.argv = ["onelens-claude", *arguments]
+    try:
+        main()
+    except SystemExit as error:
+        return int(error.code or 0)
+    finally:
+        sys.argv = before
+    return 0
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a folder in memory where there is one: Dagster's event log waits for the disk at every event."""
+    memory = Path("/dev/shm")
+    parent = memory if os.access(memory, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="onelens-test-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
