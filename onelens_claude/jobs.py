@@ -1,6 +1,7 @@
 """The jobs: raw pulls, everything after them, and both."""
 
 import dataclasses
+from typing import Any
 
 import dagster as dg
 
@@ -34,7 +35,7 @@ def housekeeping_job() -> None:
     tidy_raw_store()
 
 
-def build_jobs() -> list[dg.UnresolvedAssetJobDefinition | dg.JobDefinition]:
+def build_jobs() -> list[Any]:
     """Return `ingest_job`, `marts_job`, `revision_job`, `daily_job` and `housekeeping_job`."""
     return [
         housekeeping_job,

@@ -211,7 +211,7 @@ def load_settings(path: Path | None = None) -> Settings:
     try:
         content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a subclass of SafeLoader
     except yaml.YAMLError as error:
-        raise SettingsError(f"{source}: is no YAML: {' '.join(str(error).split())}") from None
+        raise SettingsError(f"{source}: is no YAML: {_yaml_reason(error)}") from None
     if not isinstance(content, dict):
         raise SettingsError(f"{source}: holds no settings. {_HOW_TO_START}")
     if "source" in content:
@@ -225,6 +225,13 @@ def load_settings(path: Path | None = None) -> Settings:
     except SettingsError as error:
         raise SettingsError(f"{source}: {error}") from None
     return settings
+
+
+def _yaml_reason(error: yaml.YAMLError) -> str:
+    """Return where and why, without quoting the file."""
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "it holds characters that YAML forbids"
+    return f"line {mark.line + 1}: {problem}" if mark else problem
 
 
 def _check_use(settings: Settings) -> None:
