@@ -30,6 +30,9 @@ format: $(INSTALLED) ## Rewrite code and SQL in the project's style
 	$(BIN)/ruff format .
 	$(BIN)/sqlfmt --quiet --no-progressbar dbt_project
 
+docs: $(INSTALLED) ## Write the catalogue of tables and columns to site/index.html
+	@$(BIN)/onelens-claude docs --out site
+
 constraints: ## Pin every dependency anew, with hashes and without addresses (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --no-strip-extras --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --output-file constraints.txt

@@ -13,7 +13,7 @@ import duckdb
 import typer
 
 from onelens_claude import __version__
-from onelens_claude.cli import checking, demoing, loading, reading
+from onelens_claude.cli import checking, demoing, documenting, loading, reading
 from onelens_claude.cli.output import stderr
 from onelens_claude.errors import OnelensError, SettingsError
 from onelens_claude.fake_api.cli import fake_api
@@ -54,6 +54,7 @@ app.command("status")(reading.status)
 app.command("query")(reading.query)
 app.command("demo")(demoing.demo)
 app.command("dev")(demoing.dev)
+app.command("docs")(documenting.docs)
 app.command("fake-api")(fake_api)
 
 
@@ -63,7 +64,7 @@ def main() -> None:
     handler.setLevel(logging.WARNING)
     logging.basicConfig(handlers=[handler], format="%(message)s")
     try:
-        app()
+        app(prog_name="onelens-claude")
     except OnelensError as error:
         stderr.print(f"Error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, SettingsError) else 1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from decimal import Decimal
+from decimal import Decimal, getcontext
 from typing import TYPE_CHECKING, Any
 
 from onelens_claude.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
@@ -15,6 +15,8 @@ from onelens_claude.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
 if TYPE_CHECKING:
     from conftest import Built
     from raw_rows import Pull
+
+getcontext().prec = 60  # DECIMAL(38, 14) does not fit Python's 28 digits
 
 DAY = dt.timedelta(days=1)
 ORDER = ["incomplete", "provisional", "final"]

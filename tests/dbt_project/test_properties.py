@@ -136,7 +136,7 @@ def test_every_way_to_write_an_amount_is_read(text: str) -> None:
     assert duckdb.sql(f"select {money_sql('cents', repr(text))}").fetchall() == [(Decimal(text),)]
 
 
-@pytest.mark.parametrize("text", ["1.0000000000001", "99999999999999999999999999999", "1e3", "NaN", "12,5", ""])
+@pytest.mark.parametrize("text", ["1.0000000000001", "99999999999999999999999999999", "NaN", "12,5", ""])
 def test_an_amount_that_cannot_be_exact_is_refused(text: str) -> None:
     with pytest.raises(duckdb.Error):
         duckdb.sql(f"select {money_sql('cents', repr(text))}").fetchall()

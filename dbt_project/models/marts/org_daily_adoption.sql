@@ -128,8 +128,8 @@ select
     {% for period in periods %}
         listed_{{ period }}_user_count - {{ period }}_active_user_count as {{ period }}_user_count_difference,
     {% endfor %}
-    cast(daily_active_user_count as double) / nullif(monthly_active_user_count, 0) as stickiness,
-    cast(weekly_active_user_count as double) / nullif(monthly_active_user_count, 0) as weekly_stickiness,
+    cast(daily_active_user_count as double) / nullif(monthly_active_user_count, 0) as stickiness_rate,
+    cast(weekly_active_user_count as double) / nullif(monthly_active_user_count, 0) as weekly_stickiness_rate,
     assigned_seat_count + pending_invite_count as funnel_invited_count,
     assigned_seat_count as funnel_seated_count,
     monthly_active_user_count as funnel_monthly_active_user_count,

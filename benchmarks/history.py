@@ -1,0 +1,183 @@
+"""Raw tables of a large organisation over many days, written by SQL: what landing would have left, without its pages.
+
+A user-day looks as in `pages.py`: five token types of Claude Code, for six in ten users two of chat, for one in seven
+three of cowork; 6.6 cost rows and 1.75 usage rows. Models, context windows and fast mode vary by user and day, so that
+a day has some sixty groups, below the API's cap. The organisation's reports hold 2 % more than its users: unattributed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onelens_claude.settings import Organization
+from onelens_claude.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    import duckdb
+
+LAST_DAY = dt.date(2026, 11, 26)
+FETCHED_AT = dt.datetime(2026, 11, 28, 6)  # noqa: DTZ001 - naive UTC, as stored
+ORGANIZATION = "bench"
+ENDPOINTS = ("user_cost_report", "cost_report", "user_usage_report", "usage_report")
+
+_USER_DAYS = """
+    user_days as (
+        select day, user_number, user_number % 100 as share, (user_number * 31 + day_number * 17) % 100 as mood,
+            hash(user_number, day_number, $revision::integer) as chance,
+            {'type': 'user_actor', 'user_id': 'user_01' || left(md5(user_number::varchar), 22),
+              'email_address': 'person.' || user_number || '@example.com', 'email': null,
+              'name': 'Person ' || user_number, 'deleted': false} as actor
+        from (
+            select day::date as day, epoch(day)::bigint // 86400 as day_number
+            from range($first::timestamp, $last::timestamp, interval 1 day) as days(day)
+        ),
+        range($users) as users(user_number)
+    ),
+    work as (
+        select *, unnest([1, 2, 3]) as product_number from user_days
+    ),
+    groups as (
+        select
+            day, user_number, actor, product_number, hash(chance, product_number) as chance,
+            ['claude_code', 'chat', 'cowork'][product_number] as product,
+            ['claude-opus-4-6', 'claude-sonnet-4-5', 'claude-haiku-4-5'][(user_number + product_number) % 3 + 1] as model,
+            case when product_number = 1 and mood < 10 then '200k-1M' else '0-200k' end as context_window,
+            'global' as inference_geo,
+            case when product_number = 1 and mood >= 95 then 'fast' else 'standard' end as speed
+        from work
+        where product_number = 1 or (product_number = 2 and share < 60) or (product_number = 3 and mood < 15)
+    )"""
+_TIMES = "day || 'T00:00:00Z' as starting_at, (day + 1) || 'T00:00:00Z' as ending_at"
+_DIMENSIONS = "product, model, context_window, inference_geo, speed"
+_COST_DIMENSIONS = f"{_DIMENSIONS}, cost_type, token_type"
+_KEYS = "$pull_id as pull_id, $organization as organization_id, 1 as page_number"
+_USAGE = (
+    "uncached_input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation.ephemeral_5m_input_tokens",
+    "cache_creation.ephemeral_1h_input_tokens",
+    "output_tokens",
+)
+
+_ROWS = {
+    "user_cost_report": f"""with {_USER_DAYS}, fanned_out as (
+            select *, unnest(['uncached_input_tokens', 'output_tokens', 'cache_read_input_tokens',
+                'cache_creation.ephemeral_5m_input_tokens', 'cache_creation.ephemeral_1h_input_tokens'
+            ][: [5, 2, 3][product_number]]) as token_type
+            from groups
+        ), priced as (
+            select *, ((hash(chance, token_type) % 100000000)::bigint * 0.000001)::decimal(18, 6) as list_cents
+            from fanned_out
+        )
+        select {_KEYS}, 'detail' as query, day as activity_date, {_TIMES}, actor, {_DIMENSIONS},
+            'tokens' as cost_type, token_type, (list_cents * 0.9)::decimal(18, 7)::varchar as amount,
+            list_cents::varchar as list_amount, 'USD' as currency
+        from priced order by day, user_number, product_number""",
+    "user_usage_report": f"""with {_USER_DAYS}
+        select {_KEYS}, 'detail' as query, day as activity_date, {_TIMES}, actor, {_DIMENSIONS},
+            (chance % 100000)::bigint as uncached_input_tokens, (chance % 900000)::bigint as cache_read_input_tokens,
+            {{'ephemeral_5m_input_tokens': (chance % 30000)::bigint, 'ephemeral_1h_input_tokens': 0}} as cache_creation,
+            (chance % 20000)::bigint as output_tokens, {{'web_search_requests': (chance % 3)::bigint}} as server_tool_use,
+            (chance % 50)::bigint as requests
+        from groups order by day, user_number, product_number""",
+    "cost_report": f"""with details as (
+            select activity_date as day, {_COST_DIMENSIONS},
+                (sum(amount::decimal(18, 7)) * 1.02)::decimal(38, 9) as cents,
+                (sum(list_amount::decimal(18, 6)) * 1.02)::decimal(38, 8) as list_cents
+            from claude_raw.user_cost_report_rows where pull_id = $user_pull_id group by all
+        ), said as (
+            select 'detail' as query, * from details
+            union all by name
+            select 'total' as query, day, sum(cents) as cents, sum(list_cents) as list_cents from details group by day
+        )
+        select {_KEYS}, query, day as activity_date, {_TIMES}, {_COST_DIMENSIONS}, cents::varchar as amount,
+            list_cents::varchar as list_amount, 'USD' as currency
+        from said order by day""",
+    "usage_report": f"""with said as (
+            select case when grouping(product) = 1 then 'total' else 'detail' end as query, activity_date as day,
+                {_DIMENSIONS},
+                {", ".join(f"(sum({name}) * 51 // 50)::bigint as {name.split('.')[-1]}" for name in _USAGE)},
+                sum(server_tool_use.web_search_requests)::bigint as searches, sum(requests)::bigint as requests
+            from claude_raw.user_usage_report_rows where pull_id = $user_pull_id
+            group by grouping sets ((activity_date), (activity_date, {_DIMENSIONS}))
+        )
+        select {_KEYS}, query, day as activity_date, {_TIMES}, {_DIMENSIONS}, uncached_input_tokens,
+            cache_read_input_tokens, output_tokens, requests,
+            {{'ephemeral_5m_input_tokens': ephemeral_5m_input_tokens,
+              'ephemeral_1h_input_tokens': ephemeral_1h_input_tokens}} as cache_creation,
+            {{'web_search_requests': searches}} as server_tool_use
+        from said order by day""",
+}
+
+
+def write_history(warehouse: Warehouse, users: int, days: int) -> None:
+    """Fill a new warehouse with `days` days up to LAST_DAY, in windows of 31 days."""
+    organization = Organization(id=ORGANIZATION, api_key_env="ONELENS_BENCH_KEY")
+    with warehouse.writer() as connection:
+        connection.execute(
+            "insert into claude_raw.organizations by name select $id as organization_id, $id as name, "
+            "'usage' as plan, 30 as revision_days, $at as configured_at",
+            {"id": organization.id, "at": FETCHED_AT},
+        )
+        first = LAST_DAY - dt.timedelta(days=days - 1)
+        while first <= LAST_DAY:
+            last = min(first + dt.timedelta(days=30), LAST_DAY)
+            _write_window(connection, users, first, last, revision=0)
+            first = last + dt.timedelta(days=1)
+
+
+def revise_day(warehouse: Warehouse, users: int) -> None:
+    """Pull one recent day again, with other amounts."""
+    day = LAST_DAY - dt.timedelta(days=9)
+    with warehouse.writer() as connection:
+        _write_window(connection, users, day, day, revision=1)
+
+
+def _write_window(
+    connection: duckdb.DuckDBPyConnection, users: int, first: dt.date, last: dt.date, *, revision: int
+) -> None:
+    window = {"first": first, "last": last + dt.timedelta(days=1)}
+    for number, endpoint in enumerate(ENDPOINTS):
+        row = connection.execute("select coalesce(max(pull_sequence), 0) + 1 from claude_raw.pulls").fetchone()
+        sequence = int(row[0]) if row else 1
+        keys = {"pull_id": f"{sequence:032x}", "organization": ORGANIZATION}
+        parameters: dict[str, object] = (
+            keys | window | {"users": users, "revision": revision}
+            if endpoint.startswith("user_")
+            else keys | {"user_pull_id": f"{sequence - 1:032x}"}
+        )
+        table = f"claude_raw.{endpoint}_rows"
+        connection.begin()
+        connection.execute(f"insert into {table} by name {_ROWS[endpoint]}", parameters)
+        connection.execute(
+            "insert into claude_raw.pulls by name select $sequence as pull_sequence, $pull_id as pull_id, "
+            "$organization as organization_id, $endpoint as endpoint, $first as window_start, $last as window_end, "
+            "'complete' as status, $at + interval ($number + 60 * $revision) minute as fetched_at, "
+            f"$at as data_refreshed_at, 1 as page_count, (select count(*) from {table} where pull_id = $pull_id) "
+            "as row_count, 0 as byte_count",
+            keys
+            | window
+            | {"sequence": sequence, "endpoint": endpoint, "at": FETCHED_AT, "number": number, "revision": revision},
+        )
+        connection.commit()
+
+
+def main() -> None:
+    """Write a history, or revise a day of it."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("warehouse", type=Path)
+    parser.add_argument("users", type=int)
+    parser.add_argument("--days", type=int, help="without it, one day is revised")
+    given = parser.parse_args()
+    warehouse = Warehouse(given.warehouse, given.warehouse.with_name("serving.duckdb"))
+    if given.days:
+        write_history(warehouse, given.users, given.days)
+    else:
+        revise_day(warehouse, given.users)
+
+
+if __name__ == "__main__":
+    main()

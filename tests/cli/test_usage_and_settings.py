@@ -1,0 +1,173 @@
+"""Wrong usage and wrong settings are one message and exit 2; what the connection check says, and exit 3."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+import yaml
+
+from .conftest import SECRET, small_organization
+
+COMMANDS = ("check", "backfill", "daily", "status", "query", "demo", "dev", "fake-api")
+
+
+def test_help_names_every_command_and_every_command_has_help(world):
+    overview = world.good("--help").stdout
+    for command in COMMANDS:
+        assert command in overview
+        answer = world.good(command, "--help")
+        assert "Usage: onelens-claude " + command in answer.stdout
+        assert len(answer.stdout.splitlines()) > 5
+    for command in ("check", "backfill", "daily", "status", "query"):
+        assert "--json" in world.good(command, "--help").stdout
+
+
+def test_no_command_is_help_and_an_unknown_one_or_option_is_wrong_usage(world):
+    assert "Usage" in world.run().text
+    assert world.run("nonsense").exit_code == 2
+    assert world.run("status", "--nonsense").exit_code == 2
+    assert world.good("--version").stdout.startswith("onelens-claude ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("backfill", "--from", "yesterday"), "is no date"),
+        (("backfill", "--from", "2025-12-31"), "nothing before"),
+        (("backfill", "--to", "2026-11-20"), "not over yet"),
+        (("backfill", "--from", "2026-11-10", "--to", "2026-11-09"), "is after"),
+        (("backfill", "--org", "nobody"), "no organisation 'nobody'; there is: acme"),
+        (("check", "--org", "nobody"), "no organisation 'nobody'"),
+        (("query", "--json", "--csv", "select 1"), "one of --json and --csv"),
+    ],
+)
+def test_a_wrong_argument_is_refused_with_its_reason(world, arguments, complaint):
+    answer = world.run(*arguments)
+    assert answer.exit_code == 2
+    assert complaint in " ".join(answer.stderr.split())
+    assert "Traceback" not in answer.text
+    assert not world.warehouse.exists()
+
+
+@pytest.mark.parametrize("command", [("check",), ("backfill",), ("daily",), ("status",), ("query", "select 1")])
+def test_without_settings_every_command_says_how_to_start(world, command):
+    world.config.unlink()
+    answer = world.run(*command)
+    assert answer.exit_code == 2
+    assert str(world.config) in answer.stderr
+    assert "onelens.example.yaml" in answer.stderr
+    assert "make demo" in answer.stderr
+    assert "Traceback" not in answer.text
+
+
+def test_a_typo_in_the_settings_is_named_with_file_key_and_reason(world):
+    content = yaml.safe_load(world.config.read_text())
+    content["poling"] = content.pop("polling")
+    world.config.write_text(yaml.safe_dump(content))
+    answer = world.run("status")
+    assert answer.exit_code == 2
+    assert f"{world.config}: poling: unknown key" in answer.stderr
+
+
+def test_a_missing_key_variable_is_named_before_anything_is_asked(world):
+    world.keys["acme"] = ""
+    answer = world.run("backfill")
+    assert answer.exit_code == 2
+    assert "ACME_KEY is not set" in answer.stderr
+    assert not list(world.servers["acme"].api.log)
+
+
+def test_an_unwritable_warehouse_folder_is_one_message(world):
+    (world.folder / "data").write_text("a file where the folder should be")
+    answer = world.run("backfill")
+    assert answer.exit_code == 2
+    assert str(world.folder / "data") in answer.stderr
+    assert "Traceback" not in answer.text
+
+
+def test_an_unusable_home_of_dagster_is_one_message(world):
+    (world.folder / "home").write_text("a file where the folder should be")
+    answer = world.run("backfill", "--from", "2026-11-19")
+    assert answer.exit_code == 2
+    assert "DAGSTER_HOME" in answer.stderr
+    assert "Traceback" not in answer.text
+
+
+def test_a_good_connection_passes_three_calls_in_the_documented_order(world):
+    answer = world.good("check", "--json").json
+    assert answer["ok"] is True
+    assert [one["endpoint"] for one in answer["checks"]] == ["summaries", "users", "user_cost_report"]
+    assert all(one["request_id"].startswith("req_") for one in answer["checks"])
+    assert world.good("check").stdout.count("ok") == 3
+
+
+def test_an_organisation_whose_engagement_comes_late_still_has_a_good_connection(make_world):
+    world = make_world({"acme": small_organization(engagement_lag_days=4)})
+    answer = world.good("check").stdout
+    assert "summaries: answered for 2026-11-16" in answer
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("key", {"api_key": "another"}), "authentication_error"),
+        (("scopes", {"scopes": []}), "permission_error"),
+        (("access", {"enabled": False}), "permission_error"),
+    ],
+    ids=["wrong key", "key without scope", "access switched off"],
+)
+def test_a_refused_key_fails_the_check_with_the_reason_and_request_of_each_call(world, change, reason):
+    world.control("acme", change[0], **change[1])
+    answer = world.run("check", "--json")
+    assert answer.exit_code == 3
+    checks = answer.json["checks"]
+    assert [one["passed"] for one in checks] == [False] * 3
+    assert all(reason in one["reason"] for one in checks)
+    assert all(one["request_id"] in one["reason"] for one in checks)
+    assert SECRET not in answer.text
+    plain = world.run("check")
+    assert plain.exit_code == 3
+    assert plain.stdout.count("FAIL") == 3
+
+
+def test_one_bad_organisation_fails_the_check_but_not_the_others_verdict(make_world):
+    world = make_world({"acme": small_organization(), "beta": small_organization(api_key="other", seed=2)})
+    world.keys["beta"] = "wrong"
+    answer = world.run("check", "--json")
+    assert answer.exit_code == 3
+    verdicts = {(one["organization_id"], one["passed"]) for one in answer.json["checks"]}
+    assert verdicts == {("acme", True), ("beta", False)}
+    assert world.run("check", "--org", "acme").exit_code == 0
+
+
+def test_an_unreachable_host_fails_the_check_and_names_it(world):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    content = yaml.safe_load(world.config.read_text())
+    content["organizations"][0]["base_url"] = address
+    content["polling"]["attempts"] = 1
+    world.config.write_text(yaml.safe_dump(content))
+    answer = world.run("check")
+    assert answer.exit_code == 3
+    assert address in answer.stdout
+    assert "Check base_url" in answer.stdout
+    assert "Traceback" not in answer.text
+
+
+def test_the_plan_of_a_backfill_asks_nothing_and_writes_nothing(world):
+    answer = world.good("backfill", "--plan", "--from", "2026-11-16", "--json")
+    plan = json.loads(answer.stdout)
+    assert {one["endpoint"] for one in plan["plan"]} >= {"users", "cost_report"}
+    assert not list(world.servers["acme"].api.log)
+    assert not world.warehouse.exists()
+
+
+def test_nothing_published_yet_is_said_by_status_and_query(world):
+    assert world.good("status", "--json").json == {"status": []}
+    assert "backfill" in world.good("status").stderr
+    answer = world.run("query", "select 1")
+    assert answer.exit_code == 1
+    assert "there is no serving copy yet" in answer.stderr

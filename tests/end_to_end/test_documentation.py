@@ -1,0 +1,74 @@
+"""What the documents say is true: queries run, commands and settings are named."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+import typer.main
+import yaml
+
+from onelens_claude.cli import app
+from onelens_claude.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from worlds import World
+
+ROOT = Path(__file__).resolve().parents[2]
+QUERIES = re.findall(
+    r"## ([^\n]+)\n(.*?)(?=\n## |\Z)", (ROOT / "docs/queries.md").read_text(encoding="utf-8"), re.DOTALL
+)
+SQL = [(title, sql) for title, text in QUERIES for sql in re.findall(r"```sql\n(.*?)```", text, re.DOTALL)]
+
+
+@pytest.mark.parametrize(("title", "sql"), SQL, ids=[title for title, _ in SQL])
+def test_a_documented_query_answers_and_keeps_money_decimal(loaded: World, title: str, sql: str) -> None:
+    with duckdb.connect(str(loaded.serving), read_only=True) as connection:
+        result = connection.execute(sql)
+        assert result.fetchall(), f"{title}: no rows"
+        money = {name: kind for name, kind, *_ in result.description if name.endswith(("_usd", "_cents"))}
+    assert all(str(kind).startswith("DECIMAL") for kind in money.values()), money
+
+
+def test_every_mart_has_an_example_query(loaded: World) -> None:
+    text = "\n".join(sql for _, sql in SQL)
+    tables = {
+        row["table_name"] for row in loaded.rows("select table_name from duckdb_tables() where schema_name = 'marts'")
+    }
+    views = loaded.rows("select view_name from duckdb_views() where schema_name = 'marts'")
+    tables |= {row["view_name"] for row in views}
+    without = {table for table in tables if f"marts.{table}" not in text}
+    # Facts and per-user twins of what the examples show; named here so that a new mart must be thought about.
+    assert without <= {"fct_claude_usage", "idle_users", "user_daily_engagement", "user_monthly_unit_economics"}
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert [name for name in commands if f"`{name}" not in readme] == []
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"make (\w+)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert targets
+    assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
+
+
+def test_the_example_settings_load_and_name_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_ANALYTICS_KEY", "sk-ant-api01-example")
+    example = ROOT / "onelens.example.yaml"
+    settings = load_settings(example)
+    text = example.read_text(encoding="utf-8")
+
+    def keys(value: Any) -> set[str]:
+        if isinstance(value, dict):
+            return set(value) | {key for inner in value.values() for key in keys(inner)}
+        return {key for inner in value for key in keys(inner)} if isinstance(value, list | tuple) else set()
+
+    known = keys(settings.model_dump()) | keys(Settings.model_json_schema().get("properties", {}).keys())
+    assert {key for key in known - {"source"} if f"{key}:" not in text} == set()
+    assert yaml.safe_load(text)["polling"]["requests_per_minute"] == 60

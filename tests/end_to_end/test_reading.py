@@ -1,0 +1,111 @@
+"""`status` and `query` on a loaded installation, and what its runs left in Dagster."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import subprocess
+from decimal import Decimal
+
+import dagster as dg
+import pytest
+from worlds import COMMAND
+
+pytestmark = pytest.mark.xdist_group("loaded")
+SQL = """select organization_id, activity_date, total_cents, total_cents * 0.01 as total_usd, null as nothing
+from marts.cost_reconciliation order by all limit 3"""
+
+
+def test_a_query_prints_every_digit_as_a_table_as_json_and_as_csv(loaded):
+    expected = loaded.rows(SQL)
+    as_json = loaded.good("query", "--json", SQL).json
+    as_csv = list(csv.DictReader(io.StringIO(loaded.good("query", "--csv", SQL).stdout)))
+    table = loaded.good("query", SQL).stdout
+    assert len(expected) == len(as_json) == len(as_csv) == 3
+    for true, one, line in zip(expected, as_json, as_csv, strict=True):
+        for name in ("total_cents", "total_usd"):
+            assert one[name] == f"{true[name]:f}"
+            assert Decimal(line[name]) == true[name]
+            assert line[name] == one[name]
+            assert one[name] in table
+        assert one["activity_date"] == line["activity_date"] == str(true["activity_date"])
+        assert one["nothing"] is None
+        assert line["nothing"] == ""
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "update marts.cost_reconciliation set total_cents = 0",
+        "insert into claude_raw.pulls select * from claude_raw.pulls",
+        "delete from marts.fct_claude_costs",
+        "drop schema marts cascade",
+        "create table t as select 1",
+        "copy marts.fct_claude_costs to '{folder}/stolen.csv'",
+        "copy (select 1) to '{folder}/stolen.parquet' (format parquet)",
+        "attach '{folder}/data/onelens.duckdb' as working",
+        "from read_csv('{folder}/onelens.yaml')",
+        "from read_text('{folder}/onelens.yaml')",
+        "from '{folder}/onelens.yaml'",
+        "from read_csv('https://example.com/x.csv')",
+        "install httpfs",
+        "load httpfs",
+        "set enable_external_access = true",
+        "export database '{folder}/stolen'",
+        "select * from no_such_table",
+        "select",
+    ],
+)
+def test_a_query_can_only_read_the_serving_copy(loaded, sql):
+    before = loaded.serving.read_bytes()
+    answer = loaded.run("query", sql.format(folder=loaded.folder))
+    assert answer.exit_code == 2, answer.text
+    assert answer.stderr.startswith("Error: ")
+    assert answer.stdout == ""
+    assert "Traceback" not in answer.text
+    assert not list(loaded.folder.glob("stolen*"))
+    assert loaded.serving.read_bytes() == before
+
+
+def test_status_names_every_endpoint_of_every_organisation_as_complete(loaded):
+    found = loaded.good("status", "--json").json["status"]
+    assert len({(one["organization_id"], one["endpoint"]) for one in found}) == 27
+    assert {one["state"] for one in found} == {"complete"}
+    assert {one["complete_through"] for one in found} == {"2026-11-19"}
+    assert all(one["gaps"] == [] for one in found)
+    cost = next(one for one in found if one["endpoint"] == "cost_report")
+    assert cost["first_day"] == "2026-10-15"
+    assert 0 < cost["provisional_days"] <= 30
+    assert loaded.good("status").stdout.count("complete") >= 27
+
+
+def test_the_runs_of_commands_are_in_dagster_under_their_jobs_names(loaded):
+    with loaded.instance() as instance:
+        runs = instance.get_runs()
+        assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+        assert {"ingest_job", "marts_job", "daily_job"} == {run.job_name for run in runs}
+        raw = instance.get_latest_materialization_event(dg.AssetKey(["claude_raw", "cost_report"]))
+        assert raw.asset_materialization.metadata["amount_cents"].value
+        days = instance.get_materialized_partitions(dg.AssetKey(["claude_raw", "users"]))
+        assert {"2026-10-15", "2026-11-19"} <= days
+        slots = instance.event_log_storage.get_concurrency_info("warehouse_writer")
+        assert slots.active_slot_count == 0
+
+
+def test_the_keys_are_nowhere_in_dagster_or_the_warehouse_folder(loaded):
+    for key in set(loaded.keys.values()):
+        secret = key.encode()
+        for path in loaded.folder.rglob("*"):
+            if path.is_file():
+                assert secret not in path.read_bytes(), path
+
+
+def test_piped_output_has_no_colour_and_no_progress_bar_and_the_installed_command_is_the_same(loaded):
+    environment = {**os.environ, **loaded.variables()}
+    for extra in ({}, {"NO_COLOR": "1"}):
+        done = subprocess.run(
+            [str(COMMAND), "status"], env={**environment, **extra}, capture_output=True, text=True, check=True
+        )
+        assert "\x1b" not in done.stdout + done.stderr
+        assert done.stdout == loaded.good("status").stdout
