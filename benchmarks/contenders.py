@@ -106,7 +106,11 @@ def onelens(job: Job) -> dict[str, Any]:
     if bad:
         raise SystemExit(f"not loaded: {bad[:3]}")
     total = sum(outcome.amount_cents or 0 for outcome in outcomes)
-    return {"rows": sum(outcome.row_count for outcome in outcomes), "total_cents": str(total)}
+    return {
+        "rows": sum(outcome.row_count for outcome in outcomes),
+        "total_cents": str(total),
+        "file_bytes": product.warehouse().path.stat().st_size,
+    }
 
 
 def onelens_settings(work: Path, base_url: str, **polling: int) -> Settings:

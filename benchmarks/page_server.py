@@ -1,6 +1,7 @@
 """A static file server for pages written by `pages.py`, so that the server is not what is measured.
 
-Any path and any query are answered with the page its cursor (`page=`) names, the first one without.
+Any path and any query are answered with the page its cursor (`page=`) names, the first one without; from the folder
+of the window's first day, where days lie in folders of their own.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # noqa: N802 - the name the base class calls
         """Send one page file."""
-        cursor = parse_qs(urlsplit(self.path).query).get("page", ["page_000001"])[0]
-        body = (self.folder / f"{int(cursor.removeprefix('page_')):06d}.json").read_bytes()
+        query = parse_qs(urlsplit(self.path).query)
+        cursor = query.get("page", ["page_000001"])[0]
+        of_day = self.folder / query.get("starting_at", [""])[0][:10]
+        folder = of_day if of_day.is_dir() else self.folder
+        body = (folder / f"{int(cursor.removeprefix('page_')):06d}.json").read_bytes()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))

@@ -36,7 +36,7 @@ _FIRST_NAMES = ("Grace", "Ada", "Alan", "Katherine", "Edsger", "Barbara", "Donal
 _LAST_NAMES = ("Ito", "Okafor", "Silva", "Novak", "Haddad", "Larsen", "Moreau", "Tanaka")
 
 
-def write_pages(folder: Path, users: int, days: int) -> None:
+def write_pages(folder: Path, users: int, days: int, first_day: dt.date = FIRST_DAY) -> None:
     """Write the page files of one window and an index of them; nothing where they are there already."""
     if (folder / INDEX).exists():
         return
@@ -45,7 +45,7 @@ def write_pages(folder: Path, users: int, days: int) -> None:
     names, total, row_count = [], Decimal(), 0
     groups: list[str] = []
     size = 0
-    last_day = FIRST_DAY + dt.timedelta(days=days)
+    last_day = first_day + dt.timedelta(days=days)
 
     def flush(*, has_more: bool) -> None:
         nonlocal size
@@ -61,7 +61,7 @@ def write_pages(folder: Path, users: int, days: int) -> None:
         size += len(body)
         groups.clear()
 
-    for rows, amount, count in _groups(users, days, chance):
+    for rows, amount, count in _groups(users, days, first_day, chance):
         if len(groups) == GROUPS_PER_PAGE:
             flush(has_more=True)
         groups.append(rows)
@@ -70,7 +70,7 @@ def write_pages(folder: Path, users: int, days: int) -> None:
     flush(has_more=False)
     index = {
         "users": users,
-        "first_day": str(FIRST_DAY),
+        "first_day": str(first_day),
         "days": days,
         "pages": names,
         "bytes": size,
@@ -80,7 +80,9 @@ def write_pages(folder: Path, users: int, days: int) -> None:
     (folder / INDEX).write_text(json.dumps(index))
 
 
-def _groups(users: int, days: int, chance: random.Random) -> Iterator[tuple[str, Decimal, int]]:
+def _groups(
+    users: int, days: int, first_day: dt.date, chance: random.Random
+) -> Iterator[tuple[str, Decimal, int]]:
     """Yield the rows of one user, day, product and model: JSON without brackets, their amount, their number."""
     people = []
     for number in range(users):
@@ -92,7 +94,7 @@ def _groups(users: int, days: int, chance: random.Random) -> Iterator[tuple[str,
             f'"deleted":false}}'
         )
     for offset in range(days):
-        day = FIRST_DAY + dt.timedelta(days=offset)
+        day = first_day + dt.timedelta(days=offset)
         times = f',"starting_at":"{day}T00:00:00Z","ending_at":"{day + dt.timedelta(days=1)}T00:00:00Z"'
         for person in people:
             for product, tokens in _work(chance):
@@ -129,8 +131,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("users", type=int)
     parser.add_argument("days", type=int)
+    parser.add_argument("--separately", action="store_true", help="each day in a folder of its own, by its date")
     given = parser.parse_args()
-    write_pages(given.folder, given.users, given.days)
+    if given.separately:
+        for day in (FIRST_DAY + dt.timedelta(days=number) for number in range(given.days)):
+            write_pages(given.folder / str(day), given.users, 1, day)
+    else:
+        write_pages(given.folder, given.users, given.days)
 
 
 if __name__ == "__main__":

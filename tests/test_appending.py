@@ -423,6 +423,21 @@ def test_one_bad_pull_keeps_back_its_whole_batch(connection, spool):
     assert counts(connection) == (1, 1, 1)
 
 
+def test_a_batch_of_two_endpoints_is_all_or_nothing_too(connection, spool):
+    append(connection, spool("user_cost_report", page(cost()), api_id="org_1"))
+    good, bad = spool("cost_report", page()), spool("user_cost_report", page(cost()), api_id="org_2")
+    refusal(connection, good, bad)
+    assert connection.execute("select count(*) from claude_raw.cost_report").fetchone() == (0,)
+
+
+def test_a_fault_of_the_machine_is_not_blamed_on_the_pages(connection, spool):
+    pull = spool("user_cost_report", page(cost()))
+    pull.pages[0].path.unlink()
+    with pytest.raises(duckdb.IOException):
+        append(connection, pull)
+    assert counts(connection) == (0, 0, 0)
+
+
 def test_another_organisation_behind_the_same_id_is_refused(connection, spool):
     append(connection, spool("user_cost_report", page(cost()), api_id="org_1"))
     message = refusal(connection, spool("user_cost_report", page(cost()), api_id="org_2"))

@@ -119,13 +119,13 @@ class World:
         assert answer.exit_code == 0, f"{arguments}: exit {answer.exit_code}\n{answer.text}"
         return answer
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start the installed command as a process of its own."""
+    def start(self, *arguments: str, output: Any = subprocess.PIPE) -> subprocess.Popen[str]:
+        """Start the installed command as a process of its own, the first of its group."""
         return subprocess.Popen(
             [str(COMMAND), *arguments],
             env={**os.environ, **self.variables()},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
             text=True,
             start_new_session=True,
         )

@@ -4,5 +4,5 @@
 
 {#- No Claude model has an underscore in its name, so `claude_opus_4_6` can only be `claude-opus-4-6`. -#}
 {% macro model_name(column) -%}
-    case when {{ column }} like 'claude\_%' escape '\' then replace({{ column }}, '_', '-') else {{ column }} end
+    case when left({{ column }}, 7) = 'claude_' then replace({{ column }}, '_', '-') else {{ column }} end
 {%- endmacro %}

@@ -27,6 +27,8 @@ WRITER_POOL = "warehouse_writer"
 ROUNDING_DUST_CENTS = "0.01"
 _FRESH_FOR = {Family.COST: dt.timedelta(hours=36), Family.ENGAGEMENT: dt.timedelta(days=5)}
 
+Event = dg.AssetMaterialization | dg.AssetObservation | dg.MaterializeResult[None]
+
 
 class IngestConfig(dg.Config):
     """Run configuration of the raw assets."""
@@ -63,7 +65,7 @@ def build_raw_asset(endpoint: Endpoint) -> dg.AssetsDefinition:
     )
     def raw(
         context: dg.AssetExecutionContext, config: IngestConfig, onelens: dg.ResourceParam[Onelens]
-    ) -> Iterator[dg.MaterializeResult[None]]:
+    ) -> Iterator[Event]:
         if endpoint not in onelens.settings().endpoints():
             context.log.info("%s is switched off in the settings (optional_endpoints).", endpoint.name)
             yield _without_events()
@@ -183,12 +185,12 @@ def _emit(
     outcomes: list[DayOutcome],
     *,
     raise_failures: bool,
-) -> Iterator[dg.MaterializeResult[None]]:
+) -> Iterator[Event]:
     """Turn outcomes into events: a day is materialised only when an organisation's answer for it is loaded.
 
     When every day of the run is, Dagster writes its own events in one batch. Otherwise the loaded days are written
     one by one, the others become observations with the reason, and the output carries none of its own, so that
-    downstream steps still run on what is there.
+    downstream steps still run on what is there. Events are yielded, not logged: those logged before a failure are lost.
     """
     by_day: dict[dt.date, list[DayOutcome]] = defaultdict(list)
     for one in outcomes:
@@ -202,19 +204,15 @@ def _emit(
     failed = []
     for day in days:
         if day in loaded:
-            context.log_event(
-                dg.AssetMaterialization(
-                    context.asset_key, partition=str(day), metadata=_day_metadata(endpoint, by_day[day])
-                )
+            yield dg.AssetMaterialization(
+                context.asset_key, partition=str(day), metadata=_day_metadata(endpoint, by_day[day])
             )
         elif by_day[day]:
-            context.log_event(
-                dg.AssetObservation(
-                    context.asset_key,
-                    partition=str(day),
-                    description=by_day[day][0].reason,
-                    metadata=_day_metadata(endpoint, by_day[day]),
-                )
+            yield dg.AssetObservation(
+                context.asset_key,
+                partition=str(day),
+                description=by_day[day][0].reason,
+                metadata=_day_metadata(endpoint, by_day[day]),
             )
             failed += [one for one in by_day[day] if one.status is DayStatus.FAILED]
     _log_skipped(context, endpoint, by_day, loaded)

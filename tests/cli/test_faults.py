@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from onelens_claude.endpoints import ENDPOINTS
 from onelens_claude.fake_api import Fault
 
 from .conftest import FIRST, LAST, SECRET, small_organization
@@ -44,7 +45,10 @@ def assert_the_truth_is_loaded(world: World, name: str = "acme") -> None:
         pages = world.rows(f"select pull_id, count(*) as n from claude_raw.{endpoint} group by all")
         ledger = world.rows("from claude_raw.pulls where status = 'complete' and endpoint = ?", endpoint)
         assert {one["pull_id"]: one["n"] for one in pages} == {one["pull_id"]: one["page_count"] for one in ledger}
-        rows = world.rows(f"select pull_id, count(*) as n from claude_raw.{endpoint}_rows group by all")
+        counted = ENDPOINTS[endpoint].queries[0].name  # the ledger counts the rows of the first question
+        rows = world.rows(
+            f"select pull_id, count(*) as n from claude_raw.{endpoint}_rows where query = ? group by all", counted
+        )
         assert {one["pull_id"]: one["n"] for one in rows} == {
             one["pull_id"]: one["row_count"] for one in ledger if one["row_count"]
         }
@@ -81,7 +85,7 @@ def kill_when(world: World, reached: Callable[[], bool]) -> None:
 
 def test_a_backfill_killed_at_several_moments_and_run_again_is_as_if_it_had_run_once(world):
     log = world.servers["acme"].api.log
-    for asked in (1, 12, 24):
+    for asked in (1, 20):
         kill_when(world, lambda asked=asked: len(log) >= asked)
     kill_when(world, (world.folder / "data" / "dbt" / "dbt.log").exists)
 
@@ -96,7 +100,7 @@ def test_a_backfill_killed_at_several_moments_and_run_again_is_as_if_it_had_run_
     assert not (world.folder / "data" / "backfill.json").exists()
     with world.instance() as instance:
         statuses = Counter(run.status for run in instance.get_runs())
-        assert statuses == {dg.DagsterRunStatus.FAILURE: 4, dg.DagsterRunStatus.SUCCESS: 2 + 1}
+        assert statuses == {dg.DagsterRunStatus.FAILURE: 3, dg.DagsterRunStatus.SUCCESS: 2 + 1}
         slots = instance.event_log_storage.get_concurrency_info("warehouse_writer")
         assert (slots.active_slot_count, slots.pending_step_count) == (0, 0)
 
@@ -144,13 +148,3 @@ def test_access_switched_off_in_the_middle_keeps_what_is_loaded_and_the_next_run
     pulls = {one["pull_id"] for one in world.rows("from claude_raw.pulls where organization_id = 'acme'")}
     assert {one["pull_id"] for one in kept} <= pulls
     assert sum(one["status"] == "failed" for one in world.rows("from claude_raw.pulls"))
-
-
-def test_an_unreachable_host_ends_with_exit_1_the_address_and_no_traceback(world):
-    content = world.config.read_text()
-    world.config.write_text(content.replace(world.servers["acme"].base_url, "http://127.0.0.1:9"))
-    answer = world.run("backfill", "--from", LAST, "--json")
-    assert answer.exit_code == 1
-    assert "127.0.0.1:9" in " ".join(answer.json["failures"])
-    assert answer.json["reconciliation"] == []
-    assert "Traceback" not in answer.text

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +62,17 @@ class Built:
     organizations: dict[str, dict[str, Any]]
     output: str
 
+    @cached_property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(str(self.path), read_only=True)
+
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with duckdb.connect(str(self.path), read_only=True) as connection:
-            return connection.execute(sql, list(parameters)).fetchall()
+        return self.connection.execute(sql, list(parameters)).fetchall()
 
     def dicts(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-        with duckdb.connect(str(self.path), read_only=True) as connection:
-            cursor = connection.execute(sql, list(parameters))
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        cursor = self.connection.execute(sql, list(parameters))
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 @pytest.fixture(scope="session")

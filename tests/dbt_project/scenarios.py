@@ -172,6 +172,26 @@ def register_stage_1(w: RawWarehouse) -> None:
     w.pull("prices", "usage_report", D, [usage(1_300_000, query="total", uncached_input_tokens=300_000,
            cache_read_input_tokens=1_400_000, server_tool_use={"web_search_requests": 3}), *tokens])  # fmt: skip
 
+    tiers = [
+        ("claude-opus-4-6", "priority", {"uncached_input_tokens": 2_000_000}),
+        ("claude-opus-4-6", "priority_on_demand", {"output_tokens": 1_000_000}),
+        ("claude-opus-4-6", "standard", {"output_tokens": 77}),
+        ("unknown-model", "priority", {"output_tokens": 5}),
+    ]
+    blank = {
+        **dict.fromkeys(
+            ("uncached_input_tokens", "cache_read_input_tokens", "output_tokens", "requests", "total_tokens"), 0
+        ),
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+        "server_tool_use": {"web_search_requests": 0},
+    }
+    w.pull(
+        "prices",
+        "usage",
+        D,
+        [{"group": {"model": model, "service_tier": tier}, "usage": blank | told} for model, tier, told in tiers],
+    )
+
     w.organization("adoption")
     w.pull(
         "adoption",

@@ -139,6 +139,18 @@ def test_cache_reads_are_set_against_the_uncached_price_of_their_own_key(built: 
     ]
 
 
+def test_priority_tokens_are_estimated_at_the_organisations_own_list_price_first(built: Built) -> None:
+    rows = built.query(
+        """select model, total_tokens, unpriced_tokens, price_source, estimated_list_amount_usd, is_estimate
+        from marts.priority_tier_estimates where organization_id = 'prices' order by model"""
+    )
+    assert rows == [
+        # 2 million at the observed 3.333333 and 1 million at the seed's 25
+        ("claude-opus-4-6", 3_000_000, 0, "mixed", Decimal("31.666666"), True),
+        ("unknown-model", 5, 5, None, None, True),
+    ]
+
+
 # the past
 
 

@@ -8,9 +8,10 @@
     model, columns_like="([a-z0-9_]*_)?distinct_[a-z0-9_]+|[a-z0-9_]*active_user_count"
 ) %}
 
+    {#- relations may be named with or without their database -#}
     {%- set found = {"package_name": "", "original_file_path": "", "name": ""} -%}
     {%- if execute -%}
-        {%- for node in graph.nodes.values() if node.resource_type == "model" and node.relation_name == model | string -%}
+        {%- for node in graph.nodes.values() if node.resource_type == "model" and (node.relation_name | string).endswith(model | string) -%}
             {%- do found.update(node) -%}
         {%- endfor -%}
     {%- endif -%}
@@ -101,5 +102,9 @@
         not regexp_matches(renaming, '\sas\s+({{ columns_like }})$')
         -- cast(... as type) renames nothing
         and not regexp_matches(renaming, '\sas\s+(double|bigint|integer|hugeint|decimal|varchar)$')
+
+    union all
+    select '{{ found["name"] }}', 'nothing: the compiled SQL was not found'
+    where not exists (select model_sql from plain_models)
 
 {% endtest %}

@@ -1,0 +1,157 @@
+"""What `onelens-claude dev` starts, as a browser sees it: assets, a range launched from the UI, checks, no secret."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from worlds import scratch_folder, serving_world
+
+from onelens_claude.fake_api import OrganizationSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from worlds import World
+
+pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("daemon")]
+SECRET = "sk-ant-api01-do-not-show"
+REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "onelens_claude.definitions:defs"}
+
+
+class Browser:
+    """Asks GraphQL and remembers every answer."""
+
+    def __init__(self, port: int) -> None:
+        self.address = f"http://127.0.0.1:{port}"
+        self.seen: list[str] = []
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        body = {"query": query, "variables": variables}
+        answer = requests.post(f"{self.address}/graphql", json=body, timeout=60)
+        self.seen.append(answer.text)
+        assert answer.status_code == 200, answer.text
+        found = answer.json()
+        assert "errors" not in found, found["errors"]
+        return found["data"]
+
+
+def wait_for(what: Callable[[], Any], seconds: float) -> Any:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if found := what():
+                return found
+        except requests.ConnectionError:
+            pass
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.3)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    specs = {"acme": OrganizationSpec(api_key=SECRET, users=6, first_day=dt.date(2026, 11, 1))}
+    # the real clock: Dagster's own partitions and its daemon know no other
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    with scratch_folder() as folder, serving_world(folder, now.isoformat(), specs) as one:
+        one.environment["PYTHONWARNINGS"] = "ignore"
+        yield one
+
+
+@pytest.fixture
+def browser(world: World) -> Iterator[Browser]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = (world.folder / "dev.log").open("w")
+    process = world.start("dev", "--port", str(port), output=log)
+    here = Browser(port)
+    try:
+        wait_for(lambda: requests.get(f"{here.address}/server_info", timeout=5).ok, 90)
+        yield here
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        log.close()
+
+
+def test_the_ui_shows_the_lineage_and_a_range_launched_there_is_pulled_and_checked(world, browser):
+    nodes = wait_for(
+        lambda: browser.ask("{ assetNodes { assetKey { path } groupName hasMaterializePermission } }")["assetNodes"], 60
+    )
+    groups = {node["groupName"] for node in nodes}
+    assert {"claude_raw", "staging", "intermediate", "marts", "serving"} == groups
+
+    last = world.now.date() - dt.timedelta(days=2)
+    days = [str(last - dt.timedelta(days=1)), str(last)]
+    names = ["cost_report", "user_cost_report", "summaries"]
+    launched = browser.ask(
+        """mutation($backfill: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $backfill) {
+            __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }""",
+        backfill={
+            "assetSelection": [{"path": ["claude_raw", name]} for name in names],
+            "partitionNames": days,
+            "title": "from the UI",
+        },
+    )["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+
+    def ended() -> str | None:
+        found = browser.ask(
+            """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
+                ... on PartitionBackfill { status runs { status } } } }""",
+            id=launched["backfillId"],
+        )["partitionBackfillOrError"]
+        return found["status"] if found["status"] not in {"REQUESTED"} else None
+
+    assert wait_for(ended, 150) == "COMPLETED_SUCCESS"
+
+    runs = browser.ask("{ runsOrError { ... on Runs { results { runId status tags { key value } } } } }")
+    (run,) = runs["runsOrError"]["results"]  # a range is one run
+    assert run["status"] == "SUCCESS"
+
+    asset = browser.ask(
+        """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+            assetMaterializations(limit: 10) { partition metadataEntries { label ... on TextMetadataEntry { text } } }
+            assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization { status
+                evaluation { success severity description } } } } } } } }""",
+        key={"path": ["claude_raw", "cost_report"]},
+    )["assetNodeOrError"]
+    assert sorted(one["partition"] for one in asset["assetMaterializations"]) == days
+    amounts = {
+        entry["text"]
+        for one in asset["assetMaterializations"]
+        for entry in one["metadataEntries"]
+        if entry["label"] == "amount_cents"
+    }
+    true = world.truth("acme", "days", **{"from": days[0], "to": days[1]})["rows"]
+    assert len(amounts) == 2
+    assert {float(one["amount"]) for one in true} == {float(one) for one in amounts}
+    checks = {one["name"]: one["executionForLatestMaterialization"] for one in asset["assetChecksOrError"]["checks"]}
+    assert checks["no_new_fields"]["status"] == "SUCCEEDED"
+    assert "acme" in checks["every_organization_is_complete"]["evaluation"]["description"]
+
+    events = browser.ask(
+        """query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection {
+            events { __typename ... on MessageEvent { message } } } } }""",
+        id=run["runId"],
+    )
+    assert events["logsForRun"]["events"]
+    browser.ask(
+        "query($id: ID!) { runOrError(runId: $id) { ... on Run { runConfigYaml tags { key value } } } }",
+        id=run["runId"],
+    )
+    browser.ask("{ instance { info executablePath: hasInfo } }")
+    assert len(browser.seen) > 5
+    assert not [answer for answer in browser.seen if SECRET in answer]
