@@ -23,12 +23,12 @@ lint: $(INSTALLED) ## Check style, types and SQL format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfmt --check --quiet --no-progressbar dbt_project
+	$(BIN)/sqlfmt --check --quiet --no-progressbar dbt_project/models dbt_project/macros dbt_project/tests
 
 format: $(INSTALLED) ## Rewrite code and SQL in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/sqlfmt --quiet --no-progressbar dbt_project
+	$(BIN)/sqlfmt --quiet --no-progressbar dbt_project/models dbt_project/macros dbt_project/tests
 
 docs: $(INSTALLED) ## Write the catalogue of tables and columns to site/index.html
 	@$(BIN)/onelens-claude docs --out site

@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
     arrivals: list[float]
     guard = threading.Lock()
 
-    def do_GET(self) -> None:  # noqa: N802 - the name the base class calls
+    def do_GET(self) -> None:
         """Send one small, right answer, late."""
         if self.path == "/arrivals":
             body = json.dumps(self.arrivals).encode()

@@ -43,7 +43,8 @@ _USER_DAYS = """
         select
             day, user_number, actor, product_number, hash(chance, product_number) as chance,
             ['claude_code', 'chat', 'cowork'][product_number] as product,
-            ['claude-opus-4-6', 'claude-sonnet-4-5', 'claude-haiku-4-5'][(user_number + product_number) % 3 + 1] as model,
+            ['claude-opus-4-6', 'claude-sonnet-4-5', 'claude-haiku-4-5'][(user_number + product_number) % 3 + 1]
+                as model,
             case when product_number = 1 and mood < 10 then '200k-1M' else '0-200k' end as context_window,
             'global' as inference_geo,
             case when product_number = 1 and mood >= 95 then 'fast' else 'standard' end as speed
@@ -80,7 +81,8 @@ _ROWS = {
         select {_KEYS}, 'detail' as query, day as activity_date, {_TIMES}, actor, {_DIMENSIONS},
             (chance % 100000)::bigint as uncached_input_tokens, (chance % 900000)::bigint as cache_read_input_tokens,
             {{'ephemeral_5m_input_tokens': (chance % 30000)::bigint, 'ephemeral_1h_input_tokens': 0}} as cache_creation,
-            (chance % 20000)::bigint as output_tokens, {{'web_search_requests': (chance % 3)::bigint}} as server_tool_use,
+            (chance % 20000)::bigint as output_tokens,
+            {{'web_search_requests': (chance % 3)::bigint}} as server_tool_use,
             (chance % 50)::bigint as requests
         from groups order by day, user_number, product_number""",
     "cost_report": f"""with details as (
@@ -144,11 +146,11 @@ def _write_window(
         row = connection.execute("select coalesce(max(pull_sequence), 0) + 1 from claude_raw.pulls").fetchone()
         sequence = int(row[0]) if row else 1
         keys = {"pull_id": f"{sequence:032x}", "organization": ORGANIZATION}
-        parameters: dict[str, object] = (
-            keys | window | {"users": users, "revision": revision}
-            if endpoint.startswith("user_")
-            else keys | {"user_pull_id": f"{sequence - 1:032x}"}
-        )
+        parameters: dict[str, object] = dict(keys)
+        if endpoint.startswith("user_"):
+            parameters |= window | {"users": users, "revision": revision}
+        else:
+            parameters["user_pull_id"] = f"{sequence - 1:032x}"
         table = f"claude_raw.{endpoint}_rows"
         connection.begin()
         connection.execute(f"insert into {table} by name {_ROWS[endpoint]}", parameters)

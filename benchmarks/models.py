@@ -3,6 +3,7 @@
 The dbt project is copied first, so that nobody's edit changes it half-way. Its tests run too, as in production.
 """
 
+# ruff: noqa: PLC0415 - the measuring process imports this module and must stay small (measuring.py)
 from __future__ import annotations
 
 import argparse
@@ -73,6 +74,7 @@ def measure_history(project: Path, work: Path, users: int, days: int, memory_lim
 def copy_project(work: Path) -> Path:
     """Copy the dbt project and parse it, so that a build starts as production's does."""
     project = work / "dbt_project"
+    work.mkdir(parents=True, exist_ok=True)
     ignored = shutil.ignore_patterns("target", "logs", ".*")
     shutil.copytree(measuring.PROJECT_ROOT / "dbt_project", project, ignore=ignored)
     measuring.run(_dbt(project, "parse"))

@@ -18,7 +18,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     folder: Path
 
-    def do_GET(self) -> None:  # noqa: N802 - the name the base class calls
+    def do_GET(self) -> None:
         """Send one page file."""
         query = parse_qs(urlsplit(self.path).query)
         cursor = query.get("page", ["page_000001"])[0]

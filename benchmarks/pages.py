@@ -31,6 +31,8 @@ _TOKENS = (
     "cache_creation.ephemeral_1h_input_tokens",
 )
 _MODELS = ("claude-opus-4-6", "claude-sonnet-4-5", "claude-haiku-4-5")
+_CHAT, _COWORK, _LONG, _FAST = 0.6, 0.05, 0.1, 0.05
+"""Shares of user-days with these products, of rows with long context and in fast mode: 6.4 rows a user-day."""
 _LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _FIRST_NAMES = ("Grace", "Ada", "Alan", "Katherine", "Edsger", "Barbara", "Donald", "Radia")
 _LAST_NAMES = ("Ito", "Okafor", "Silva", "Novak", "Haddad", "Larsen", "Moreau", "Tanaka")
@@ -42,7 +44,8 @@ def write_pages(folder: Path, users: int, days: int, first_day: dt.date = FIRST_
         return
     folder.mkdir(parents=True, exist_ok=True)
     chance = random.Random(f"{users}x{days}")  # noqa: S311 - the same pages every time
-    names, total, row_count = [], Decimal(), 0
+    names: list[str] = []
+    total, row_count = Decimal(), 0
     groups: list[str] = []
     size = 0
     last_day = first_day + dt.timedelta(days=days)
@@ -80,9 +83,7 @@ def write_pages(folder: Path, users: int, days: int, first_day: dt.date = FIRST_
     (folder / INDEX).write_text(json.dumps(index))
 
 
-def _groups(
-    users: int, days: int, first_day: dt.date, chance: random.Random
-) -> Iterator[tuple[str, Decimal, int]]:
+def _groups(users: int, days: int, first_day: dt.date, chance: random.Random) -> Iterator[tuple[str, Decimal, int]]:
     """Yield the rows of one user, day, product and model: JSON without brackets, their amount, their number."""
     people = []
     for number in range(users):
@@ -100,8 +101,8 @@ def _groups(
             for product, tokens in _work(chance):
                 dimensions = (
                     f'{person}{times},"product":"{product}","model":"{chance.choice(_MODELS)}",'
-                    f'"context_window":"{"200k-1M" if chance.random() < 0.1 else "0-200k"}",'
-                    f'"inference_geo":"global","speed":"{"fast" if chance.random() < 0.05 else "standard"}"'
+                    f'"context_window":"{"200k-1M" if chance.random() < _LONG else "0-200k"}",'
+                    f'"inference_geo":"global","speed":"{"fast" if chance.random() < _FAST else "standard"}"'
                 )
                 rows, amount = [], Decimal()
                 for token_type in tokens:
@@ -118,9 +119,9 @@ def _groups(
 def _work(chance: random.Random) -> list[tuple[str, tuple[str, ...]]]:
     """Return what one user did on one day: products and the token types they cost."""
     work: list[tuple[str, tuple[str, ...]]] = [("claude_code", _TOKENS)]
-    if chance.random() < 0.6:  # noqa: PLR2004 - shares of users, chosen for 6.4 rows a user-day
+    if chance.random() < _CHAT:
         work.append(("chat", _TOKENS[:2]))
-    if chance.random() < 0.05:  # noqa: PLR2004
+    if chance.random() < _COWORK:
         work.append(("cowork", _TOKENS[:3]))
     return work
 

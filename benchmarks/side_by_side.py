@@ -4,6 +4,7 @@ Both load ten days, two days are then restated (one 30 % down, one to nothing), 
 configured twice, as its documentation suggests: `append`, and `merge` that replaces the days it is given.
 """
 
+# ruff: noqa: PLC0415 - the measuring process imports this module and must stay small (measuring.py)
 from __future__ import annotations
 
 import argparse

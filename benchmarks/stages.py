@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.contenders import Job, onelens, onelens_settings
 from benchmarks.pages import FIRST_DAY
 from onelens_claude import appending, landing, warehouse
+from onelens_claude.endpoints import ENDPOINTS
+from onelens_claude.resources import Onelens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,9 +59,6 @@ def _timed(function: Callable[..., Any], label: str, seconds: dict[str, float]) 
 
 def day_by_day(base_url: str, work: Path, days: int) -> list[float]:
     """Land day after day into one warehouse, as years of daily runs do; return the CPU seconds of each."""
-    from onelens_claude.endpoints import ENDPOINTS
-    from onelens_claude.resources import Onelens
-
     product = Onelens(onelens_settings(work, base_url))
     endpoint = ENDPOINTS["user_cost_report"]
     seconds = []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from conftest import organization, small_pages
+from places import organization, small_pages
 
 from onelens_claude import errors
 from onelens_claude.client import AnalyticsClient, Page, Window, request_parameters

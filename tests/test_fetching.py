@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import organization, small_pages
+from places import organization, small_pages
 
 from onelens_claude import errors
 from onelens_claude.client import Window
@@ -25,7 +25,7 @@ from onelens_claude.fake_api import Fault
 from onelens_claude.fetching import FetchedPull, PullRequest, fetch, spool_session
 
 if TYPE_CHECKING:
-    from conftest import Place
+    from places import Place
 
 WINDOW = Window(dt.date(2026, 11, 1), dt.date(2026, 11, 8))
 

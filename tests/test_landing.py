@@ -18,9 +18,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import days, organization, small_pages
 from hypothesis import given
 from hypothesis import strategies as st
+from places import days, organization, small_pages
 
 from onelens_claude import appending, fetching, landing
 from onelens_claude.client import Window
@@ -31,7 +31,7 @@ from onelens_claude.landing import DayStatus, windows
 from onelens_claude.ledger import days_to_pull
 
 if TYPE_CHECKING:
-    from conftest import Place
+    from places import Place
 
     from onelens_claude.landing import DayOutcome
 

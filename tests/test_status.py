@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import days, organization
+from places import days, organization
 
 from onelens_claude.clock import naive_utc, utc_now
 from onelens_claude.endpoints import ENDPOINTS
@@ -14,7 +14,7 @@ from onelens_claude.fake_api import Fault
 from onelens_claude.status import State, all_statuses, endpoint_status
 
 if TYPE_CHECKING:
-    from conftest import Place
+    from places import Place
 
     from onelens_claude.status import EndpointStatus
 

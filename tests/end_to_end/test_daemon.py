@@ -113,7 +113,7 @@ def test_the_ui_shows_the_lineage_and_a_range_launched_there_is_pulled_and_check
                 ... on PartitionBackfill { status runs { status } } } }""",
             id=launched["backfillId"],
         )["partitionBackfillOrError"]
-        return found["status"] if found["status"] not in {"REQUESTED"} else None
+        return found["status"] if found["status"] != "REQUESTED" else None
 
     assert wait_for(ended, 150) == "COMPLETED_SUCCESS"
 

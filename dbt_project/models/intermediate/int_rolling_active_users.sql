@@ -1,96 +1,70 @@
--- People are counted as intervals that begin with an activity and end 7 or 30 days later: one pass over the
--- user-days
--- instead of a self-join of every day with its 30.
+-- Each active day opens a span that lasts until the user's next one, or 7 or 30 days; people of a day are
+-- the spans open
+-- on it. One pass over the user-days instead of a self-join of every day with its 30.
 with
     days as (select * from {{ ref("int_engagement_days") }}),
 
-    user_days as (select organization_id, activity_date, user_id from {{ ref("user_daily_engagement") }}),
-
-    steps as (
-        select organization_id, user_id, activity_date as step_date, 1 as today, 1 as last_7, 1 as last_30
-        from user_days
-        union all
-        select organization_id, user_id, activity_date + 1, -1, 0, 0
-        from user_days
-        union all
-        select organization_id, user_id, activity_date + 7, 0, -1, 0
-        from user_days
-        union all
-        select organization_id, user_id, activity_date + 30, 0, 0, -1
-        from user_days
-    ),
-
-    user_steps as (
+    user_days as (
         select
             organization_id,
-            user_id,
-            step_date,
-            sum(today) as today,
-            sum(last_7) as last_7,
-            sum(last_30) as last_30
-        from steps
-        group by organization_id, user_id, step_date
+            activity_date,
+            lead(activity_date, 1, date '9999-12-31') over user_order as next_date,
+            -- with this one, the user was active so many times since
+            lag(activity_date, {{ power_user_days() | int - 1 }}) over user_order as power_date
+        from {{ ref("user_daily_engagement") }}
+        window user_order as (partition by organization_id, user_id order by activity_date)
     ),
 
-    active_days as (
+    spans as (
         select
             organization_id,
-            user_id,
-            step_date,
-            sum(today) over earlier_steps as today,
-            sum(last_7) over earlier_steps as last_7,
-            sum(last_30) over earlier_steps as last_30
-        from user_steps
-        window earlier_steps as (partition by organization_id, user_id order by step_date)
-    ),
-
-    states as (
-        select
-            organization_id,
-            user_id,
-            step_date,
-            cast(today > 0 as integer) as is_daily,
-            cast(last_7 > 0 as integer) as is_weekly,
-            cast(last_30 > 0 as integer) as is_monthly,
-            cast(last_7 > 0 and last_30 >= {{ power_user_days() }} as integer) as is_power
-        from active_days
+            activity_date,
+            least(next_date, activity_date + 1) as daily_end,
+            least(next_date, activity_date + 7) as weekly_end,
+            least(next_date, activity_date + 30) as monthly_end,
+            case
+                when power_date > activity_date - 30 then least(next_date, activity_date + 7, power_date + 30)
+            end as power_end
+        from user_days
     ),
 
     changes as (
         {%- set kinds = ["daily", "weekly", "monthly", "power"] %}
-        select
-            organization_id,
-            step_date,
-            {% for kind in kinds %}
-                is_{{ kind }} - coalesce(
-                    lag(is_{{ kind }}) over (partition by organization_id, user_id order by step_date), 0
-                ) as {{ kind }}_change{{ "," if not loop.last }}
-            {% endfor %}
-        from states
-        union all
+        {% for kind in kinds %}
+            select organization_id, activity_date as change_date, '{{ kind }}' as kind, 1 as change
+            from spans
+            where {{ kind }}_end is not null
+            union all
+            select organization_id, {{ kind }}_end, '{{ kind }}', -1
+            from spans
+            where {{ kind }}_end is not null
+            union all
+        {% endfor %}
         -- every held day has a row, also one on which nothing changes
-        select organization_id, activity_date, 0, 0, 0, 0
+        select organization_id, activity_date, 'none', 0
         from days
     ),
 
     daily_changes as (
         select
             organization_id,
-            step_date,
+            change_date,
             {% for kind in kinds %}
-                sum({{ kind }}_change) as {{ kind }}_change{{ "," if not loop.last }}
+                sum(
+                    case when kind = '{{ kind }}' then change else 0 end
+                ) as {{ kind }}_change{{ "," if not loop.last }}
             {% endfor %}
         from changes
-        group by organization_id, step_date
+        group by organization_id, change_date
     ),
 
     counts as (
         select
             organization_id,
-            step_date as activity_date,
+            change_date,
             {% for kind in kinds %}
                 cast(
-                    sum({{ kind }}_change) over (partition by organization_id order by step_date) as bigint
+                    sum({{ kind }}_change) over (partition by organization_id order by change_date) as bigint
                 ) as {{ kind }}_count{{ "," if not loop.last }}
             {% endfor %}
         from daily_changes
@@ -105,5 +79,4 @@ select
     case when days.has_last_30_days then counts.power_count end as power_user_count,
     days.finality
 from days
-inner join
-    counts on days.organization_id = counts.organization_id and days.activity_date = counts.activity_date
+inner join counts on days.organization_id = counts.organization_id and days.activity_date = counts.change_date

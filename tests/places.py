@@ -1,0 +1,107 @@
+"""Served organisations and the place they land in, for tests of the core; `conftest.py` makes them.
+
+A module of its own: several folders of tests have a conftest, and its name is no address to import from.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import requests
+
+from onelens_claude.endpoints import ENDPOINTS
+from onelens_claude.fake_api import OrganizationSpec
+from onelens_claude.resources import Onelens
+
+if TYPE_CHECKING:
+    from onelens_claude.client import AnalyticsClient
+    from onelens_claude.endpoints import Endpoint
+    from onelens_claude.fake_api import RunningServer
+    from onelens_claude.landing import DayOutcome
+    from onelens_claude.settings import Settings
+
+NOW = "2026-11-20T12:00:00Z"
+FIRST_DAY = dt.date(2026, 11, 1)
+"""The first day with data of every served organisation, unless its specification says otherwise."""
+
+
+def organization(api_key: str = "sk-ant-api01-acme", **changes: Any) -> OrganizationSpec:
+    """Specify a small organisation."""
+    return OrganizationSpec(**{"api_key": api_key, "users": 5, "first_day": FIRST_DAY, **changes})
+
+
+@dataclass
+class Place:
+    """Served organisations, the settings that name them, and the warehouse they land in."""
+
+    server: RunningServer
+    settings: Settings
+
+    @property
+    def onelens(self) -> Onelens:
+        return Onelens(self.settings)
+
+    def client(self, name: str = "acme") -> AnalyticsClient:
+        return self.onelens.client(self.settings.organization(name))
+
+    def land(
+        self, endpoint: str | Endpoint, first: str, last: str | None = None, organizations: tuple[str, ...] = ("acme",)
+    ) -> list[DayOutcome]:
+        """Land both days and everything between."""
+        endpoint = ENDPOINTS[endpoint] if isinstance(endpoint, str) else endpoint
+        wanted = dict.fromkeys(organizations, days(first, last or first))
+        return self.onelens.landing(endpoint.name).land(endpoint, wanted, run_id="run")
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.settings.warehouse_path)) as connection:
+            return connection.execute(sql, list(parameters)).fetchall()
+
+    def amount(self, endpoint: str = "user_cost_report", where: str = "true") -> Decimal:
+        """Add up the amounts of every day's newest complete pull, in cents."""
+        return self.query(
+            f"""with days as (
+                select organization_id, unnest(range(window_start, window_end, interval 1 day))::date as activity_date,
+                    pull_id, fetched_at, pull_sequence
+                from claude_raw.pulls where endpoint = '{endpoint}' and status = 'complete'
+            ),
+            current_days as (
+                select organization_id, activity_date, arg_max(pull_id, (fetched_at, pull_sequence)) as pull_id
+                from days group by all
+            )
+            select coalesce(sum(amount::decimal(38, 12)), 0)
+            from claude_raw.{endpoint}_rows join current_days using (organization_id, activity_date, pull_id)
+            where {where}"""
+        )[0][0]
+
+    def truth(self, topic: str, first: str, last: str, name: str = "acme", **parameters: Any) -> dict[str, Any]:
+        answer = requests.get(
+            f"{self.server.base_url}/truth/{topic}",
+            params={"from": first, "to": last, **parameters},
+            headers={"x-api-key": self.settings.organization(name).api_key()},
+            timeout=20,
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def true_amount(self, first: str, last: str, name: str = "acme", column: str = "user_amount") -> Decimal:
+        return sum((Decimal(row[column]) for row in self.truth("days", first, last, name)["rows"]), Decimal(0))
+
+    def requests(self, ending: str = "") -> list[str]:
+        """Return path and query of what the server was asked, oldest first."""
+        asked = [f"{one.path}?{one.query}" for one in self.server.api.log]
+        return [one for one in asked if one.split("?")[0].endswith(ending)]
+
+
+def small_pages(endpoint: str, page_size: int = 5) -> Endpoint:
+    """Return an endpoint that is asked in pages of so few rows that a small organisation fills several."""
+    return replace(ENDPOINTS[endpoint], page_size=page_size)
+
+
+def days(first: str, last: str) -> list[dt.date]:
+    """Return every day from `first` to `last`, both inclusive."""
+    start, end = dt.date.fromisoformat(first), dt.date.fromisoformat(last)
+    return [start + dt.timedelta(days=n) for n in range((end - start).days + 1)]
