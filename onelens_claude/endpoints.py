@@ -27,6 +27,9 @@ HISTORY_DAYS = 365
 GROUP_CAP = 100
 """A grouped bucket of `cost_report` and `usage_report` holds at most this many groups and no remainder row."""
 
+PRODUCTS_WITHOUT_FILTER = frozenset({"other", "cc_security_autopatch"})
+"""Products that answers name but `products[]` refuses (`BetaAnalyticsProductFilter` of `anthropic` 2.12.0)."""
+
 USAGE_DIMENSIONS = ("product", "model", "context_window", "inference_geo", "speed")
 COST_DIMENSIONS = (*USAGE_DIMENSIONS, "cost_type", "token_type")
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from filelock import FileLock, Timeout
 
-from onelens_claude.endpoints import GROUP_CAP, Endpoint, Query, Shape
+from onelens_claude.endpoints import GROUP_CAP, PRODUCTS_WITHOUT_FILTER, Endpoint, Query, Shape
 from onelens_claude.errors import (
     CursorRefusedError,
     InvalidPullError,
@@ -179,6 +179,8 @@ def _split_capped(client: AnalyticsClient, pull: FetchedPull, detail: Query, dig
     if not _is_capped(pull, [page for page in pull.pages if page.query == detail]):
         return
     for product in _values(client, pull, "product", {}, digest):
+        if product in PRODUCTS_WITHOUT_FILTER:
+            continue
         by_product = {"products[]": product}
         try:
             piece = _fetch_query(client, pull, _piece(detail, by_product), digest)
