@@ -17,8 +17,10 @@ select
     office_metrics.outlook.distinct_session_skill_used_count as office_outlook_distinct_session_count,
     office_metrics.powerpoint.distinct_session_skill_used_count as office_powerpoint_distinct_session_count,
     office_metrics.word.distinct_session_skill_used_count as office_word_distinct_session_count,
-    chat_cowork_unified_metrics.chat.distinct_conversation_skill_used_count as chat_cowork_unified_chat_distinct_conversation_count,
-    chat_cowork_unified_metrics.sessions.distinct_session_skill_used_count as chat_cowork_unified_sessions_distinct_session_count,
+    chat_cowork_unified_metrics.chat.distinct_conversation_skill_used_count
+    as chat_cowork_unified_chat_distinct_conversation_count,
+    chat_cowork_unified_metrics.sessions.distinct_session_skill_used_count
+    as chat_cowork_unified_sessions_distinct_session_count,
     -- estimates of an allocation: never part of a cost
     {{ cents("attributed_list_price") }} as attributed_list_price_cents,
     {{ cents("estimated_overage_spend") }} as estimated_overage_spend_cents,
