@@ -154,14 +154,14 @@ def pandas(job: Job) -> dict[str, Any]:
 def official(job: Job) -> dict[str, Any]:
     """Load with the official client, its models, pandas and an insert per page."""
     import duckdb
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
     from anthropic import Anthropic
 
     is_first = True
-    client = Anthropic(api_key=KEY, base_url=job.base_url)
     parameters = job.parameters
     group_by = parameters.pop("group_by[]")
-    with duckdb.connect(str(job.database)) as connection:
+    client = Anthropic(api_key=KEY, base_url=job.base_url)
+    with client, duckdb.connect(str(job.database)) as connection:
         connection.begin()
         first_page = client.beta.organization.analytics.user_cost_report.list(**parameters, group_by=group_by)
         for answer in first_page.iter_pages():

@@ -6,7 +6,6 @@ import json
 import shutil
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import measuring
@@ -14,6 +13,7 @@ from benchmarks.pages import INDEX, NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 CHEAP = ("download", "read_json", "onelens", "pandas")
 ALL = (*CHEAP, "official", "dlt")

@@ -101,7 +101,7 @@ def _dlt(base_url: str, work: Path, days: list[dt.date], options: dict[str, Any]
         ).fetchall()
         totals = connection.execute(
             "select bucket.starting_at::date, sum(result.amount::decimal(38, 12)) from api.cost_report as bucket "
-            "join api.cost_report__results as result on result._dlt_parent_id = bucket._dlt_id group by all order by all"
+            "join api.cost_report__results as result on result._dlt_parent_id = bucket._dlt_id group by all"
         ).fetchall()
         kind = connection.execute("select typeof(amount) from api.user_cost_report limit 1").fetchone()
     return {

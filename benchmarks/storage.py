@@ -15,7 +15,7 @@ def page_bytes(database: Path) -> int:
     with duckdb.connect(str(database), read_only=True) as connection:
         tables = connection.execute(
             "select table_name from duckdb_tables() where schema_name = 'claude_raw' "
-            "and table_name not like '%\\_rows' escape '\\' and table_name not in ('pulls', 'organizations', 'schema_drift')"
+            "and not ends_with(table_name, '_rows') and table_name not in ('pulls', 'organizations', 'schema_drift')"
         ).fetchall()
         for (table,) in tables:
             segments = connection.execute(

@@ -26,6 +26,13 @@ def _revision(kind: str, percent: int = 20) -> Revision:
     return Revision(REVISED, kind, effective_at=dt.datetime.fromisoformat("2026-11-21T00:00:00+00:00"), percent=percent)  # type: ignore[arg-type]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of the loaded world on one worker (`--dist loadgroup`), so that it is loaded once."""
+    for item in items:
+        if "loaded" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("loaded"))
+
+
 @pytest.fixture(scope="session")
 def loaded() -> Iterator[World]:
     """Three organisations on two servers: a backfill, and a `daily` on the next day after revisions.

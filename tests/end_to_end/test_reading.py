@@ -12,7 +12,6 @@ import dagster as dg
 import pytest
 from worlds import COMMAND
 
-pytestmark = pytest.mark.xdist_group("loaded")
 SQL = """select organization_id, activity_date, total_cents, total_cents * 0.01 as total_usd, null as nothing
 from marts.cost_reconciliation order by all limit 3"""
 

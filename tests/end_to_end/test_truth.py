@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from worlds import World
 
-pytestmark = pytest.mark.xdist_group("loaded")
-
 ORGANIZATIONS = ("acme", "globex", "initech")
 DIMENSIONS = ("product", "model", "context_window", "inference_geo", "speed")
 COST_KEYS = ("day", "user_id", *DIMENSIONS, "cost_type", "token_type")
