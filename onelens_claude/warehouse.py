@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import shutil
+import time
 from collections import defaultdict
 from contextlib import contextmanager
 from functools import cache
@@ -35,6 +36,8 @@ _log = logging.getLogger(__name__)
 STORAGE_VERSION = "v1.2.0"
 """Oldest storage format that compresses the payload text; clients from DuckDB 1.2 on can read it."""
 _LOCK_REPORT_SECONDS = 20
+_ORPHAN_SECONDS = 180
+_HELD_BY_ANOTHER = "Could not set lock on file"
 _FILE_ERRORS = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
 """What DuckDB raises about the file, the disk or the memory, not about a statement or its data."""
 
@@ -282,10 +285,20 @@ class Warehouse:
             connection.close()
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
-        try:
-            connection = duckdb.connect(str(self.path), config={"storage_compatibility_version": STORAGE_VERSION})
-        except duckdb.Error as error:
-            raise WarehouseError(f"{self.path}: cannot be opened for writing: {error}") from None
+        """Open the file, waiting for whoever has it open without our lock: the dbt of a run that was killed."""
+        deadline = time.monotonic() + _ORPHAN_SECONDS
+        reported = False
+        while True:
+            try:
+                connection = duckdb.connect(str(self.path), config={"storage_compatibility_version": STORAGE_VERSION})
+                break
+            except duckdb.Error as error:
+                if _HELD_BY_ANOTHER not in str(error) or time.monotonic() > deadline:
+                    raise WarehouseError(f"{self.path}: cannot be opened for writing: {error}") from None
+                if not reported:
+                    _log.warning("Waiting for another process that has %s open: %s", self.path, error)
+                reported = True
+                time.sleep(0.5)
         connection.execute("set TimeZone = 'UTC'")
         return connection
 

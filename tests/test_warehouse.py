@@ -174,7 +174,8 @@ def test_a_file_that_is_no_database_is_one_clear_error(files):
 HOLDER = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
 
 
-def test_a_foreign_program_that_holds_the_file_is_named(files):
+def test_a_foreign_program_that_holds_the_file_is_named(files, monkeypatch):
+    monkeypatch.setattr(warehouse, "_ORPHAN_SECONDS", 0.5)
     put(files, 1)
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(files.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -187,6 +188,16 @@ def test_a_foreign_program_that_holds_the_file_is_named(files):
         ):
             pass
         holder.communicate("")
+
+
+def test_a_writer_waits_for_the_dbt_that_a_killed_run_left_behind(files):
+    put(files, 1)
+    hold = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('open', flush=True); time.sleep(1.5)"
+    with subprocess.Popen([sys.executable, "-c", hold, str(files.path)], stdout=subprocess.PIPE, text=True) as orphan:
+        assert orphan.stdout
+        orphan.stdout.readline()
+        with files.writer() as connection:
+            assert numbers(connection) == [1]
 
 
 FULL_DISK = """

@@ -36,7 +36,7 @@
         where attribution = 'user'
     ),
 
-    -- cost and usage in one shape; what the other side does not know is null
+    -- cost and usage in one shape, with no more of usage than the ranks need
     lines as (
         select
             organization_id,
@@ -46,8 +46,7 @@
             model,
             amount_cents,
             list_amount_cents,
-            {% for counter in counters %} cast(null as bigint) as {{ counter }}, {% endfor %}
-            cast(null as bigint) as requests
+            cast(null as bigint) as total_tokens
         from cost_lines
         where {{ is_touched() }}
         union all
@@ -59,8 +58,7 @@
             model,
             cast(null as decimal(38, 12)) as amount_cents,
             cast(null as decimal(38, 12)) as list_amount_cents,
-            {{ counters | join(", ") }},
-            requests
+            total_tokens
         from usage_lines
         where {{ is_touched() }}
     ),
@@ -82,7 +80,7 @@
             model,
             sum(amount_cents) as amount_cents,
             sum(list_amount_cents) as list_amount_cents,
-            {{ sums_of(counters + ["requests"]) }}
+            sum(total_tokens) as total_tokens
         from lines
         group by organization_id, {{ period }}, user_id, product, model
     ),
@@ -108,31 +106,49 @@
         ),
     {% endfor %}
 
+    user_costs as (
+        select
+            organization_id,
+            {{ period }},
+            user_id,
+            sum(amount_cents) as amount_cents,
+            sum(list_amount_cents) as list_amount_cents
+        from user_lines
+        group by organization_id, {{ period }}, user_id
+    ),
+
+    user_usage as (
+        select organization_id, {{ period }}, user_id, {{ sums_of(counters + ["requests"]) }}
+        from usage_lines
+        where {{ is_touched() }}
+        group by organization_id, {{ period }}, user_id
+    ),
+
+    -- a period without a cost answer has no amount, which is not zero; tokens likewise
     user_totals as (
         select
-            user_lines.organization_id,
-            user_lines.{{ period }},
-            user_lines.user_id,
-            case
-                when max(cast(periods.has_costs as integer)) = 1 then coalesce(sum(amount_cents), 0)
-            end as amount_cents,
-            case
-                when max(cast(periods.has_costs as integer)) = 1 then coalesce(sum(list_amount_cents), 0)
-            end as list_amount_cents,
+            user_costs.organization_id,
+            user_costs.{{ period }},
+            user_costs.user_id,
+            {% for amount in ["amount_cents", "list_amount_cents"] %}
+                case when periods.has_costs then coalesce(user_costs.{{ amount }}, 0) end as {{ amount }},
+            {% endfor %}
             {% for counter in counters %}
                 cast(
-                    case
-                        when max(cast(periods.has_usage as integer)) = 1 then coalesce(sum({{ counter }}), 0)
-                    end as bigint
+                    case when periods.has_usage then coalesce(user_usage.{{ counter }}, 0) end as bigint
                 ) as {{ counter }},
             {% endfor %}
-            cast(sum(requests) as bigint) as requests
-        from user_lines
+            cast(user_usage.requests as bigint) as requests
+        from user_costs
         inner join
             {{ periods }} as periods
-            on user_lines.organization_id = periods.organization_id
-            and user_lines.{{ period }} = periods.{{ period }}
-        group by user_lines.organization_id, user_lines.{{ period }}, user_lines.user_id
+            on user_costs.organization_id = periods.organization_id
+            and user_costs.{{ period }} = periods.{{ period }}
+        left join
+            user_usage
+            on user_costs.organization_id = user_usage.organization_id
+            and user_costs.{{ period }} = user_usage.{{ period }}
+            and user_costs.user_id = user_usage.user_id
     ),
 
     user_spend as (

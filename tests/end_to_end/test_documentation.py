@@ -22,13 +22,16 @@ QUERIES = re.findall(
     r"## ([^\n]+)\n(.*?)(?=\n## |\Z)", (ROOT / "docs/queries.md").read_text(encoding="utf-8"), re.DOTALL
 )
 SQL = [(title, sql) for title, text in QUERIES for sql in re.findall(r"```sql\n(.*?)```", text, re.DOTALL)]
+OPTIONAL = ("plugin_daily_usage", "artifact_daily_creation", "priority_tier_estimates")
+"""Empty unless the settings name their endpoints, which those of the loaded world do not."""
 
 
 @pytest.mark.parametrize(("title", "sql"), SQL, ids=[title for title, _ in SQL])
 def test_a_documented_query_answers_and_keeps_money_decimal(loaded: World, title: str, sql: str) -> None:
     with duckdb.connect(str(loaded.serving), read_only=True) as connection:
         result = connection.execute(sql)
-        assert result.fetchall(), f"{title}: no rows"
+        rows = result.fetchall()
+        assert rows or any(mart in sql for mart in OPTIONAL), f"{title}: no rows"
         money = {name: kind for name, kind, *_ in result.description if name.endswith(("_usd", "_cents"))}
     assert all(str(kind).startswith("DECIMAL") for kind in money.values()), money
 
