@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections import Counter
 from decimal import Decimal
@@ -72,15 +70,17 @@ def assert_status_is_clean(world: World) -> None:
 def kill_when(world: World, reached: Callable[[], bool]) -> None:
     """Start a backfill in a process of its own and kill it, and only it, as soon as `reached`."""
     process: subprocess.Popen[str] = world.start("backfill", *RANGE)
-    deadline = time.monotonic() + 120
-    while not reached():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    process.stderr.close()
+    try:
+        deadline = time.monotonic() + 120
+        while not reached():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
 
 
 def test_a_backfill_killed_at_several_moments_and_run_again_is_as_if_it_had_run_once(world):
@@ -107,10 +107,15 @@ def test_a_backfill_killed_at_several_moments_and_run_again_is_as_if_it_had_run_
 
 def test_two_backfills_at_the_same_time_both_end_well_with_the_truth(world):
     both = [world.start("backfill", *RANGE), world.start("backfill", *RANGE)]
-    for process in both:
-        out, err = process.communicate(timeout=240)
-        assert process.returncode == 0, out + err
-        assert "Traceback" not in err
+    try:
+        for process in both:
+            out, err = process.communicate(timeout=240)
+            assert process.returncode == 0, out + err
+            assert "Traceback" not in err
+    finally:
+        for process in both:
+            process.kill()
+            process.wait()
     assert_the_truth_is_loaded(world)
     assert_status_is_clean(world)
 
