@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BENCH := .venv-bench
+SIZE := quick
 
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test lint format bench docs constraints clean
@@ -30,6 +32,9 @@ format: $(INSTALLED) ## Rewrite code and SQL in the project's style
 	$(BIN)/ruff format .
 	$(BIN)/sqlfmt --quiet --no-progressbar dbt_project/models dbt_project/macros dbt_project/tests
 
+bench: $(BENCH)/.installed ## Measure against other ways to load the same data (SIZE=full for all of it)
+	@$(BENCH)/bin/python -m benchmarks --$(SIZE)
+
 docs: $(INSTALLED) ## Write the catalogue of tables and columns to site/index.html
 	@$(BIN)/onelens-claude docs --out site
 
@@ -46,4 +51,13 @@ $(INSTALLED): constraints.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# A place of its own: the contenders are no dependencies of the product.
+$(BENCH)/.installed: constraints.txt benchmarks/constraints.txt
+	@echo "Installing the contenders into $(BENCH) ..."
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/constraints.txt
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
