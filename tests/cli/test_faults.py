@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import time
 from collections import Counter
 from decimal import Decimal
@@ -67,8 +70,8 @@ def assert_status_is_clean(world: World) -> None:
     assert {(one["state"], len(one["gaps"]), one["reason"]) for one in found} == {("complete", 0, "")}
 
 
-def kill_when(world: World, reached: Callable[[], bool]) -> None:
-    """Start a backfill in a process of its own and kill it, and only it, as soon as `reached`."""
+def kill_when(world: World, reached: Callable[[], bool]) -> int:
+    """Start a backfill in a process of its own and kill it, and only it, as soon as `reached`; return its group."""
     process: subprocess.Popen[str] = world.start("backfill", *RANGE)
     try:
         deadline = time.monotonic() + 120
@@ -81,15 +84,18 @@ def kill_when(world: World, reached: Callable[[], bool]) -> None:
         process.wait()
         process.stdout.close()
         process.stderr.close()
+    return process.pid
 
 
 def test_a_backfill_killed_at_several_moments_and_run_again_is_as_if_it_had_run_once(world):
     log = world.servers["acme"].api.log
     for asked in (1, 20):
         kill_when(world, lambda asked=asked: len(log) >= asked)
-    kill_when(world, (world.folder / "data" / "dbt" / "dbt.log").exists)
+    group = kill_when(world, (world.folder / "data" / "dbt" / "dbt.log").exists)
 
     again = world.good("backfill", *RANGE)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)  # its dbt lives on, at most to the end of its build
 
     assert "Going on with the backfill that began at" in again.stderr
     assert "had been killed" in again.stderr

@@ -35,7 +35,17 @@ THEN, NOW = dt.datetime(2026, 2, 4, 12, tzinfo=dt.UTC), dt.datetime(2026, 2, 12,
 NULL_BLOCK_DAY = dt.date(2026, 1, 20)
 BETA_LATEST = dt.date(2026, 2, 8)
 JANUARY = dt.date(2026, 1, 1)
-LANDED = ("summaries", "users", "chat_projects", "skills", "connectors", "user_cost_report", "cost_report")
+LANDED = (
+    "summaries",
+    "users",
+    "chat_projects",
+    "skills",
+    "connectors",
+    "plugins",
+    "artifacts",
+    "user_cost_report",
+    "cost_report",
+)
 SURFACES = {
     "chat": ("chat",),
     "claude_code": ("claude_code",),
@@ -51,6 +61,8 @@ ENGAGEMENT_MARTS = (
     "project_daily_adoption",
     "skill_daily_usage",
     "connector_daily_usage",
+    "plugin_daily_usage",
+    "artifact_daily_creation",
     "tool_daily_acceptance",
     "user_monthly_adoption",
     "idle_seats",
@@ -383,6 +395,37 @@ def test_skills_and_connectors_are_the_servers(world: World) -> None:
         for name, told in row["connectors"].items()
     }
     assert {(day, name): rest for day, name, *rest in connectors} == expected
+
+
+def test_plugins_are_the_servers_and_artifacts_what_its_pages_say(world: World) -> None:
+    plugins = world.query(
+        """select cast(activity_date as varchar), plugin_name, distinct_user_count, invocation_count
+        from marts.plugin_daily_usage where organization_id = 'acme'"""
+    )
+    assert plugins
+    assert {(day, name): rest for day, name, *rest in plugins} == {
+        (row["day"], name): [told["users"], told["invocations"]]
+        for row in world.truth["acme"]
+        for name, told in row["plugins"].items()
+    }
+    # the server has no truth of artifacts: what the newest pages say, read without our parsing
+    pages = world.query(
+        """select pulls.window_start, payload
+        from claude_raw.pulls join claude_raw.artifacts using (pull_id)
+        where pulls.organization_id = 'acme'
+        qualify row_number() over (partition by window_start order by pulls.fetched_at desc, pull_sequence desc) = 1"""
+    )
+    said = {
+        (day, one["artifact_type"], one["is_shared"]): one["artifacts_created_count"]
+        for day, payload in pages
+        for one in json.loads(payload)["data"]
+    }
+    assert said
+    built = world.query(
+        """select activity_date, artifact_type, is_shared, artifacts_created_count
+        from marts.artifact_daily_creation where organization_id = 'acme'"""
+    )
+    assert {(day, kind, shared): count for day, kind, shared, count in built} == said
 
 
 def test_skill_money_is_an_exact_estimate_outside_every_cost(world: World) -> None:
