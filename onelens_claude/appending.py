@@ -7,6 +7,7 @@ stops it with an error that quotes the row, and nothing of the batch stays. Impo
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -92,7 +93,8 @@ def append_pulls(
             appended += _append_endpoint(connection, list(group), run_id)
         connection.commit()
     except BaseException:
-        connection.rollback()
+        with suppress(duckdb.TransactionException):  # a failed commit has ended the transaction already
+            connection.rollback()
         raise
     return appended
 
