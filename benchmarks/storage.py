@@ -10,14 +10,10 @@ import duckdb
 
 
 def page_bytes(database: Path) -> int:
-    """Return what the verbatim pages take in the file: every block of `claude_raw` but those of typed rows."""
+    """Return what the verbatim pages take in the file: every block that holds a piece of them."""
     blocks: set[int] = set()
     with duckdb.connect(str(database), read_only=True) as connection:
-        tables = connection.execute(
-            "select table_name from duckdb_tables() where schema_name = 'claude_raw' "
-            "and not ends_with(table_name, '_rows') and table_name not in ('pulls', 'organizations', 'schema_drift')"
-        ).fetchall()
-        for (table,) in tables:
+        for table in ("pages", "page_parts"):
             segments = connection.execute(
                 f"select block_id, additional_block_ids from pragma_storage_info('claude_raw.{table}') where persistent"
             ).fetchall()

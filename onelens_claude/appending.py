@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
@@ -19,16 +19,15 @@ from onelens_claude import row_types
 from onelens_claude.clock import naive_utc, utc_now
 from onelens_claude.endpoints import Endpoint, Shape
 from onelens_claude.errors import InvalidPullError
-from onelens_claude.warehouse import row_columns
+from onelens_claude.raw_tables import AMOUNT_TYPE, KEYS, row_columns, source_of
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from decimal import Decimal
-    from pathlib import Path
 
     from onelens_claude.errors import OnelensError
-    from onelens_claude.fetching import FetchedPull, PullRequest
+    from onelens_claude.fetching import FetchedPull, PullRequest, SpooledPage
     from onelens_claude.settings import Organization
 
 AMOUNT_PATTERN = r"-?[0-9]{1,26}(\.[0-9]{1,12})?"
@@ -40,6 +39,7 @@ _DATA_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
 _REFUSED = re.compile(r"refused\|([^|]*)\|([^|]*)\|(.*)", re.DOTALL)
 _KEY = re.compile(rb'"([A-Za-z_][A-Za-z0-9_\-]*)"\s*:')
 _SAMPLE_BYTES = 16_384
+_CSV_BUFFER = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,8 @@ def _append_endpoint(
         _check_same_organization(connection, pull)
     _describe_pages(connection, pulls)
     try:
-        _insert_pages(connection, endpoint, pulls)
         _insert_rows(connection, endpoint, pulls)
+        _insert_pages(connection, endpoint, pulls)
         figures = _figures(connection, endpoint, pulls)
     except _DATA_ERRORS as error:
         raise _refusal(error, pulls) from None
@@ -188,7 +188,9 @@ def _describe_pages(connection: duckdb.DuckDBPyConnection, pulls: list[FetchedPu
             unnest($request_id::varchar[]) as request_id,
             unnest($fetched_at::timestamp[]) as fetched_at,
             unnest($window_start::date[]) as window_start,
-            unnest($window_end::date[]) as window_end""",
+            unnest($window_end::date[]) as window_end,
+            unnest($head::varchar[]) as head,
+            unnest($tail::varchar[]) as tail""",
         {
             "file": [str(page.path) for _, _, page in pages],
             "pull_id": [pull.pull_id for pull, _, _ in pages],
@@ -200,66 +202,99 @@ def _describe_pages(connection: duckdb.DuckDBPyConnection, pulls: list[FetchedPu
             "fetched_at": [naive_utc(page.fetched_at) for _, _, page in pages],
             "window_start": [pull.request.window.start for pull, _, _ in pages],
             "window_end": [pull.request.window.end for pull, _, _ in pages],
+            "head": [page.head for _, _, page in pages],
+            "tail": [page.tail for _, _, page in pages],
         },
     )
 
 
-def _files(pulls: list[FetchedPull]) -> list[str]:
-    return [str(page.path) for pull in pulls for page in pull.pages]
-
-
 def _insert_pages(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pulls: list[FetchedPull]) -> None:
-    """Append the bodies as they came; a counter with a fraction raises here, where the text is at hand."""
-    fraction = _FRACTION.format(names="|".join(row_types.count_fields(endpoint.columns)))
-    refused = _refuse(f"concat(regexp_extract(content, '{fraction}'), ' is no whole number')")
+    """Append the bodies as they came, in parts; a nested counter with a fraction raises, where the text is at hand."""
     connection.execute(
-        f"""insert into claude_raw.{endpoint.name}
-        select pull_id, organization_id, page_number, query, request_path, request_id, fetched_at,
-            case when regexp_matches(content, '{fraction}') then {refused} else content end
-        from read_text($files) as pages
-        join pages_of_batch on file = pages.filename""",
-        {"files": _files(pulls)},
+        f"""insert into claude_raw.pages
+        select '{endpoint.name}', pull_id, organization_id, page_number, query, request_path, request_id, fetched_at,
+            head, tail
+        from pages_of_batch"""
     )
+    counters = row_types.nested_count_fields(endpoint.columns)
+    fraction = _FRACTION.format(names="|".join(counters))
+    refused = _refuse(f"concat(regexp_extract(part, '{fraction}'), ' is no whole number')")
+    checked = f"case when regexp_matches(part, '{fraction}') then {refused} else part end" if counters else "part"
+    pages = [page for pull in pulls for page in pull.pages]
+    longest = [page.longest_line for page in pages if page.longest_line is not None]
+    if longest:
+        # No line holds a line break or the delimiter: raw control characters are no JSON.
+        connection.execute(
+            f"""insert into claude_raw.page_parts
+            with lines as (
+                select filename, row_number() over () as part_number, part
+                from read_csv($files, columns = {{part: 'VARCHAR'}}, auto_detect = false, header = false,
+                    delim = '\x01', quote = '', escape = '', new_line = '\\n', parallel = false, filename = true,
+                    max_line_size = $longest, buffer_size = 10 * $longest)
+            )
+            select pull_id, page_number, part_number, {checked}
+            from lines
+            join pages_of_batch on file = filename""",
+            {
+                "files": [str(page.path) for page in pages if page.longest_line is not None],
+                "longest": max(*longest, _CSV_BUFFER),
+            },
+        )
+    for page in pages:
+        if page.longest_line is None:
+            connection.execute(
+                f"""insert into claude_raw.page_parts
+                select pull_id, page_number, part_number, {checked}
+                from (select unnest($parts::varchar[]) as part, unnest(range(len($parts))) as part_number)
+                join pages_of_batch on file = $file""",
+                {"parts": page.parts(), "file": str(page.path)},
+            )
 
 
 def _insert_rows(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pulls: list[FetchedPull]) -> None:
     """Parse the pages by explicit types and append their rows; a row that breaks the contract raises."""
-    values = ", ".join(_value(endpoint, name) for name in endpoint.columns)
-    names = ", ".join(f'"{name}"' for name in row_columns(endpoint))
+    columns = row_columns(endpoint)
+    values = ", ".join(_value(endpoint, name) for name in columns if name not in KEYS)
+    names = ", ".join(f'"{name}"' for name in columns)
+    pages = [page for pull in pulls for page in pull.pages]
     connection.execute(
         f"""insert into claude_raw.{endpoint.rows_table} ({names})
         with api_rows as ({_api_rows(endpoint)})
         select pull_id, organization_id, page_number, query, {_activity_date(endpoint)}, {values}
-        from api_rows
+        from api_rows as r
         join pages_of_batch on file = filename""",
         {
-            "files": _files(pulls),
-            "largest": max(page.byte_count for pull in pulls for page in pull.pages) + 1,
+            "files": [str(page.path) for page in pages],
+            "largest": max(page.byte_count for page in pages) + 1,
         },
     )
 
 
 def _api_rows(endpoint: Endpoint) -> str:
-    """Return the SELECT that turns spooled pages into `filename` and one struct `r` per API row."""
-    columns = endpoint.columns
-    if endpoint.shape is Shape.BUCKETS:
-        times = {"starting_at": columns["starting_at"], "ending_at": columns["ending_at"]}
-        result = {name: kind for name, kind in columns.items() if name not in times}
-        bucket = row_types.struct(**times, results=row_types.struct(**result) + "[]")
-        return f"""select filename, unnest(bucket.results) as r,
-                bucket.starting_at as bucket_starting_at, bucket.ending_at as bucket_ending_at
-            from (select filename, unnest(data) as bucket from {_read_json({"data": bucket + "[]"})})"""
-    rows = row_types.struct(**columns) + "[]"
-    if endpoint.shape is Shape.SUMMARY_ROWS:  # the older form has `summaries` in the place of `data`
-        source = _read_json({"data": rows, "summaries": rows})
-        return f"select filename, unnest(coalesce(data, summaries)) as r from {source}"
-    return f"select filename, unnest(data) as r from {_read_json({'data': rows})}"
+    """Return the SELECT that turns spooled pages into `filename` and one row, or struct `r`, per API row."""
+    kinds = {name: "JSON" if kind == "BIGINT" else kind for name, kind in endpoint.columns.items()}
+    if endpoint.shape is Shape.DAY_ROWS:
+        return f"select * from {_read_json(kinds)}"
+    span = f"{_utc('starting_at')} as start_at, {_utc('ending_at')} as end_at"
+    if endpoint.shape is not Shape.BUCKETS:
+        return f"select *, {span} from {_read_json(kinds)}"
+    result = {name: kind for name, kind in kinds.items() if name not in row_types.TIMES}
+    bucket = row_types.TIMES | {"results": f"{row_types.struct(**result)}[]"}
+    return f"select filename, starting_at, ending_at, {span}, unnest(results) as r from {_read_json(bucket)}"
 
 
-def _read_json(columns: dict[str, str]) -> str:
-    listed = ", ".join(f"{name}: '{kind}'" for name, kind in columns.items())
+def _utc(name: str) -> str:
+    """Return the SQL of a moment as a UTC timestamp, null where it is none; the usual form is read without ICU."""
+    return f"""case
+        when length({name}) = 20 and ends_with({name}, 'T00:00:00Z')
+            then try_cast(left({name}, 10) as date)::timestamp
+        else try_cast({name} as timestamptz) at time zone 'UTC' end"""
+
+
+def _read_json(columns: Mapping[str, str]) -> str:
+    listed = ", ".join(f"\"{name}\": '{kind}'" for name, kind in columns.items())
     return (
-        f"read_json($files, columns = {{{listed}}}, format = 'unstructured', filename = true, "
+        f"read_json($files, columns = {{{listed}}}, format = 'array', records = 'true', filename = true, "
         "maximum_object_size = $largest)"
     )
 
@@ -269,51 +304,73 @@ def _refuse(message_sql: str) -> str:
     return f"error(concat('refused|', pull_id, '|', page_number, '|', {message_sql}))"
 
 
-def _value(endpoint: Endpoint, name: str) -> str:
+def _value(endpoint: Endpoint, column: str) -> str:
     """Return the SQL of one stored column, with the checks it must pass."""
-    field = _field(endpoint, name)
-    kind = endpoint.columns[name]
+    path = source_of(column)
+    name, kind = path[-1], endpoint.columns[path[0]]
+    field = _field(endpoint, *path)
     checks = []
-    if endpoint.entity_key.split(".")[0] == name:
-        key = "r." + ".".join(f'"{part}"' for part in endpoint.entity_key.split("."))
+    key = tuple(endpoint.entity_key.split("."))
+    if path in {key, key[:1]}:
         missing = _refuse(f"'a row has no {endpoint.entity_key}'")
-        checks.append(f"when {key} is null then {missing}")
+        checks.append(f"when {_field(endpoint, *key)} is null then {missing}")
     if name == "currency":
         foreign = _refuse(f"concat('amounts are in ', {field})")
         checks.append(f"when {field} <> 'USD' then {foreign}")
-    if kind == "JSON":
+    if kind in {"JSON", "BIGINT"}:
         text = f"{field}::varchar"
-        absent = f"{field} is null or {text} = 'null'"
-        missing = _refuse(f"'a row has no {name}'") if name == "amount" else "null"
-        wrong = f"concat('{name} ', {text}, ' is no decimal string of at most 12 fractional digits')"
+        absent = _refuse(f"'a row has no {name}'") if name == "amount" else "null"
+        shape = _AMOUNT if kind == "JSON" else _COUNT
+        wrong = _refuse(f"concat('{name} ', {text}, ' is no {shape.description}')")
         checks += [
-            f"when {absent} then {missing}",
-            f"when not regexp_full_match({text}, '\"{AMOUNT_PATTERN}\"') then {_refuse(wrong)}",
+            f"when {field} is null or {text} = 'null' then {absent}",
+            f"when {shape.is_wrong.format(text=text)} then {wrong}",
         ]
-        field = f"trim({text}, '\"')"
+        field = shape.value.format(text=text)
     return f"case {' '.join(checks)} else {field} end" if checks else field
 
 
-def _field(endpoint: Endpoint, name: str) -> str:
+class _Shape(NamedTuple):
+    """SQL over the JSON `text` of a value that must not be rounded."""
+
+    description: str
+    is_wrong: str
+    value: str
+
+
+_DIGITS = "trim({text}, '\"')"
+_AMOUNT = _Shape(
+    "decimal string of at most 12 fractional digits",
+    f"not regexp_full_match({{text}}, '\"{AMOUNT_PATTERN.replace('{', '{{').replace('}', '}}')}\"')",
+    # casting to a DECIMAL of 18 digits takes a twentieth of the time, and most amounts fit
+    f"coalesce(try_cast({_DIGITS} as decimal(18, 12))::{AMOUNT_TYPE}, {_DIGITS}::{AMOUNT_TYPE})",
+)
+_COUNT = _Shape(
+    "whole number",
+    # JSON keeps 15 digits of a number with a point exactly
+    r"not regexp_full_match({text}, '-?([0-9]+|[0-9]{{1,15}}\.0*)') or try_cast({text} as bigint) is null",
+    "{text}::bigint",
+)
+
+
+def _field(endpoint: Endpoint, *path: str) -> str:
     """Return where a field stands: a bucket carries the times of its results."""
-    in_bucket = endpoint.shape is Shape.BUCKETS and name in {"starting_at", "ending_at"}
-    return f"bucket_{name}" if in_bucket else f'r."{name}"'
+    names = ".".join(f'"{name}"' for name in path)
+    return f"r.r.{names}" if endpoint.shape is Shape.BUCKETS and path[0] not in row_types.TIMES else f"r.{names}"
 
 
 def _activity_date(endpoint: Endpoint) -> str:
     """Return the SQL of a row's day: the request's, or its own start, checked against the window."""
     if endpoint.shape is Shape.DAY_ROWS:
         return "window_start"
-    start = f"try_cast({_field(endpoint, 'starting_at')} as timestamptz) at time zone 'UTC'"
-    end = f"try_cast({_field(endpoint, 'ending_at')} as timestamptz) at time zone 'UTC'"
-    said = f"concat(coalesce({_field(endpoint, 'starting_at')}, 'null'), ' to ', {_field(endpoint, 'ending_at')})"
+    said = "concat(coalesce(r.starting_at, 'null'), ' to ', r.ending_at)"
     not_a_day = _refuse(f"concat('a row from ', {said}, ' is no whole UTC day')")
     outside = _refuse(f"concat('a row from ', {said}, ' lies outside the window')")
     return f"""case
-        when {start} is null or {start} <> date_trunc('day', {start}) or {end} <> {start} + interval 1 day
+        when start_at is null or start_at <> date_trunc('day', start_at) or end_at <> start_at + interval 1 day
             then {not_a_day}
-        when {start} < window_start or {start} >= window_end then {outside}
-        else ({start})::date end"""
+        when start_at < window_start or start_at >= window_end then {outside}
+        else start_at::date end"""
 
 
 def _refusal(error: duckdb.Error, pulls: list[FetchedPull]) -> InvalidPullError:
@@ -338,7 +395,7 @@ def _figures(
     connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pulls: list[FetchedPull]
 ) -> dict[str, list[DayFigures]]:
     """Count rows and add up `amount` per pull and day, from what was just appended."""
-    amount = "sum(amount::decimal(38, 12))" if "amount" in endpoint.columns else "null"
+    amount = "sum(amount)" if "amount" in endpoint.columns else "null"
     rows = connection.execute(
         f"""select pull_id, activity_date, count(*), {amount}
         from claude_raw.{endpoint.rows_table}
@@ -395,7 +452,7 @@ def _record_drift(connection: duckdb.DuckDBPyConnection, pull: FetchedPull) -> N
     endpoint = pull.request.endpoint
     found: set[str] = set()
     for number, page in enumerate(pull.pages):
-        found |= _keys(page.path, whole=number == 0)
+        found |= _keys(page, whole=number == 0)
     for name in sorted(found - row_types.known_fields(endpoint.columns)):
         connection.execute(
             "insert or ignore into claude_raw.schema_drift values (?, ?, ?, ?, ?)",
@@ -403,8 +460,8 @@ def _record_drift(connection: duckdb.DuckDBPyConnection, pull: FetchedPull) -> N
         )
 
 
-def _keys(path: Path, *, whole: bool) -> set[str]:
-    body = path.read_bytes()
-    if not whole and len(body) > 2 * _SAMPLE_BYTES:
-        body = body[:_SAMPLE_BYTES] + b"\0" + body[-_SAMPLE_BYTES:]
-    return {key.decode() for key in _KEY.findall(body)}
+def _keys(page: SpooledPage, *, whole: bool) -> set[str]:
+    rows = page.path.read_bytes()
+    if not whole and len(rows) > 2 * _SAMPLE_BYTES:
+        rows = rows[:_SAMPLE_BYTES] + b"\0" + rows[-_SAMPLE_BYTES:]
+    return {key.decode() for key in _KEY.findall(page.head.encode() + rows + page.tail.encode())}

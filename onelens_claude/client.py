@@ -64,10 +64,18 @@ class Page:
     """Path and query string below the base URL."""
     request_id: str | None
     fetched_at: dt.datetime
-    body: bytes
+    head: str
+    rows: bytes
+    """The list of rows, brackets included, between `head` and `tail`."""
+    tail: str
     data_refreshed_at: dt.datetime | None
     """Up to when the answer is complete, UTC; null where the endpoint does not say."""
     api_organization_id: str | None
+
+    @property
+    def body(self) -> bytes:
+        """Return the response body."""
+        return b"".join((self.head.encode(), self.rows, self.tail.encode()))
 
 
 class _Envelope(msgspec.Struct):
@@ -196,7 +204,8 @@ class AnalyticsClient:
                     self._rate_limit.block(_PAUSE_AFTER_429 if error.retry_after is None else error.retry_after)
                 raise error
             try:
-                envelope = _read_envelope(response.content, where=where, request_id=request_id)
+                envelope = read_envelope(response.content, where=where, request_id=request_id)
+                head, rows, tail = split_rows(response.content, envelope, where=where, request_id=request_id)
                 refreshed_at = _moment(envelope.data_refreshed_at, where=where, request_id=request_id)
             except errors.ApiError as error:
                 error.body = _without_key(response.content, key)
@@ -206,7 +215,9 @@ class AnalyticsClient:
                 request_path=request_path,
                 request_id=request_id,
                 fetched_at=fetched_at,
-                body=response.content,
+                head=head,
+                rows=rows,
+                tail=tail,
                 data_refreshed_at=refreshed_at,
                 api_organization_id=envelope.organization_id,
             )
@@ -291,7 +302,8 @@ def _without_key(body: bytes, key: str) -> bytes:
     return body.replace(key.strip().encode(), _HIDDEN.encode())
 
 
-def _read_envelope(body: bytes, *, where: str, request_id: str | None) -> _Envelope:
+def read_envelope(body: bytes, *, where: str, request_id: str | None) -> _Envelope:
+    """Read the few fields of a page that the client needs. MalformedResponseError, TransportError where it is none."""
     if body.lstrip()[:1] == b"<":
         raise errors.MalformedResponseError(
             "the answer has status 200, but is HTML, not JSON", where=where, request_id=request_id
@@ -306,10 +318,25 @@ def _read_envelope(body: bytes, *, where: str, request_id: str | None) -> _Envel
         raise errors.TransportError(
             f"the answer is cut off or no JSON: {error}", where=where, request_id=request_id
         ) from None
-    rows = bytes(envelope.data) or bytes(envelope.summaries)
-    if not rows.lstrip().startswith(b"["):
+    if bytes(memoryview(envelope.data or envelope.summaries)[:1]) != b"[":
         raise errors.MalformedResponseError("the answer has no list `data`", where=where, request_id=request_id)
     return envelope
+
+
+def split_rows(body: bytes, envelope: _Envelope, *, where: str, request_id: str | None) -> tuple[str, bytes, str]:
+    """Return what stands before the list of rows, the list, and what stands after it."""
+    rows = memoryview(envelope.data or envelope.summaries)
+    beginning = bytes(rows[:64])
+    start = body.index(beginning)
+    while not body.startswith(rows, start):  # text before it may begin alike
+        start = body.index(beginning, start + 1)
+    end = start + len(rows)
+    try:
+        return body[:start].decode(), body[start:end], body[end:].decode()
+    except UnicodeDecodeError as error:
+        raise errors.TransportError(
+            f"the answer is no UTF-8 text: {error}", where=where, request_id=request_id
+        ) from None
 
 
 def _moment(text: str | None, *, where: str, request_id: str | None) -> dt.datetime | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from onelens_claude.clock import naive_utc, utc_now
 from onelens_claude.endpoints import ENDPOINTS, Endpoint
-from onelens_claude.warehouse import row_columns
+from onelens_claude.raw_tables import row_columns
 
 if TYPE_CHECKING:
     import duckdb
@@ -95,7 +95,7 @@ def _remove(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pull_ids:
         return 0
     connection.begin()
     try:
-        for table in (endpoint.name, endpoint.rows_table, "pulls"):
+        for table in ("page_parts", "pages", endpoint.rows_table, "pulls"):
             connection.execute(
                 f"delete from claude_raw.{table} where pull_id in (select unnest($pull_ids))", {"pull_ids": pull_ids}
             )

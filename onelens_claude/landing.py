@@ -160,8 +160,9 @@ class Landing:
         """Keep the bytes of a refused pull for inspection; return their folder."""
         pages = [{"file": page.path.name, "request_path": page.request_path} for page in pull.pages]
         with self._quarantine(pull.pull_id, error, pages) as target:
-            self._quarantine_folder.mkdir(parents=True, exist_ok=True)
-            shutil.move(pull.folder, target)
+            target.mkdir(parents=True)
+            for page in pull.pages:
+                (target / page.path.name).write_bytes(page.body())
         return target
 
     def quarantine_answer(self, pull_id: str, error: errors.OnelensError, body: bytes) -> Path:

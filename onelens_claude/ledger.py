@@ -117,7 +117,7 @@ def overdrawn_days(
     rows = connection.execute(
         f"""with {_CURRENT_DAYS},
         totals as (
-            select activity_date, sum(amount::decimal(38, 12)) as cents
+            select activity_date, sum(amount) as cents
             from claude_raw.cost_report_rows
             join (select pull_id, activity_date from current_days where endpoint = 'cost_report')
                 using (pull_id, activity_date)
@@ -125,7 +125,7 @@ def overdrawn_days(
             group by all
         ),
         users as (
-            select activity_date, sum(amount::decimal(38, 12)) as cents
+            select activity_date, sum(amount) as cents
             from claude_raw.user_cost_report_rows
             join (select pull_id, activity_date from current_days where endpoint = 'user_cost_report')
                 using (pull_id, activity_date)

@@ -90,7 +90,7 @@ def _rows_known(
     connection: duckdb.DuckDBPyConnection, organization_id: str, endpoint: Endpoint, days: list[dt.date]
 ) -> Mapping[dt.date, int]:
     """Return the rows per day of the newest complete pulls, as `limit` counts them: without cost's fan-out."""
-    fan_out = "distinct (r.cost_type is null, actor.user_id, product, model, context_window, inference_geo, speed)"
+    fan_out = "distinct (r.cost_type is null, actor_user_id, product, model, context_window, inference_geo, speed)"
     counted = fan_out if endpoint.name == "user_cost_report" else "*"
     rows = connection.execute(
         f"""with current_days as (

@@ -30,7 +30,7 @@ from onelens_claude.endpoints import (
 from onelens_claude.fetching import PullRequest, fetch
 from onelens_claude.landing import windows
 from onelens_claude.ledger import held_days
-from onelens_claude.warehouse import create_raw_tables
+from onelens_claude.raw_tables import create_raw_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +42,7 @@ _WEEK = 7
 _USER_TOTALS = Query("user_totals")
 
 _COMPARED = {
-    "cost_report": (*COST_DIMENSIONS, "amount::decimal(38, 12)", "list_amount::decimal(38, 12)"),
+    "cost_report": (*COST_DIMENSIONS, "amount", "list_amount"),
     "usage_report": (
         *USAGE_DIMENSIONS,
         "uncached_input_tokens",
@@ -119,8 +119,7 @@ def _differing(
 
 
 def _differing_users(probes: duckdb.DuckDBPyConnection, organization_id: str, days: Iterable[dt.date]) -> set[dt.date]:
-    columns = """activity_date, actor.user_id as user_id, sum(amount::decimal(38, 12)) as cents,
-        sum(list_amount::decimal(38, 12)) as list_cents"""
+    columns = """activity_date, actor_user_id, sum(amount) as cents, sum(list_amount) as list_cents"""
     return _days_only_in_one(
         probes,
         organization_id,

@@ -1,6 +1,7 @@
 """DuckDB types of one row of each endpoint, as the API names its fields.
 
-What belongs here: field names and types. Amounts are JSON, so that a number is told from a decimal string.
+What belongs here: field names and types. Amounts are JSON, so that a number is told from a decimal string. How a row
+is stored: `raw_tables.py`.
 Both forms of a renamed field stand side by side (`email`, `email_address`); a field that is absent reads as null.
 """
 
@@ -24,14 +25,14 @@ def counts(*names: str) -> str:
 
 
 _USER = struct(id="VARCHAR", email_address="VARCHAR", email="VARCHAR")
-_ACTOR = struct(
-    type="VARCHAR",
-    user_id="VARCHAR",
-    email_address="VARCHAR",
-    email="VARCHAR",
-    name="VARCHAR",
-    deleted="BOOLEAN",
-)
+ACTOR = {
+    "user_id": "VARCHAR",
+    "email_address": "VARCHAR",
+    "email": "VARCHAR",
+    "name": "VARCHAR",
+    "deleted": "BOOLEAN",
+}
+_ACTOR = struct(**ACTOR)
 
 _DIMENSIONS = {
     "product": "VARCHAR",
@@ -56,15 +57,16 @@ _USAGE = {
     "server_tool_use": counts("web_search_requests"),
     "requests": "BIGINT",
 }
-_TIME = {"starting_at": "VARCHAR", "ending_at": "VARCHAR"}
+TIMES = {"starting_at": "VARCHAR", "ending_at": "VARCHAR"}
+"""A row's span: checked at landing, and stored as `activity_date`."""
 
-USER_COST = {**_TIME, "actor": _ACTOR, **_DIMENSIONS, **_COST}
-USER_USAGE = {**_TIME, "actor": _ACTOR, **_DIMENSIONS, **_USAGE, "total_tokens": "BIGINT"}
-BUCKET_COST = {**_TIME, **_DIMENSIONS, **_COST}
-BUCKET_USAGE = {**_TIME, **_DIMENSIONS, **_USAGE}
+USER_COST = {**TIMES, "actor": _ACTOR, **_DIMENSIONS, **_COST}
+USER_USAGE = {**TIMES, "actor": _ACTOR, **_DIMENSIONS, **_USAGE, "total_tokens": "BIGINT"}
+BUCKET_COST = {**TIMES, **_DIMENSIONS, **_COST}
+BUCKET_USAGE = {**TIMES, **_DIMENSIONS, **_USAGE}
 
 FLAT_USAGE = {
-    **_TIME,
+    **TIMES,
     "group": struct(model="VARCHAR", service_tier="VARCHAR"),
     "usage": struct(**_USAGE, total_tokens="BIGINT"),
 }
@@ -80,7 +82,7 @@ _SURFACES = (
     "chat_cowork_unified",
 )
 SUMMARY = {
-    **_TIME,
+    **TIMES,
     "assigned_seat_count": "BIGINT",
     "pending_invite_count": "BIGINT",
     **{f"{period}_active_user_count": "BIGINT" for period in ("daily", "weekly", "monthly")},
@@ -281,6 +283,6 @@ def known_fields(columns: Mapping[str, str]) -> frozenset[str]:
     return _ENVELOPE | _IGNORED | nested | set(columns)
 
 
-def count_fields(columns: Mapping[str, str]) -> list[str]:
-    """Return the name of every field, at any depth, that is a whole number."""
-    return sorted(set(_COUNT.findall(struct(**columns))))
+def nested_count_fields(columns: Mapping[str, str]) -> list[str]:
+    """Return the name of every field inside a struct that is a whole number."""
+    return sorted({name for kind in columns.values() for name in _COUNT.findall(kind)})

@@ -1,177 +1,40 @@
 """The two database files: one writer at a time, and a serving copy that is replaced as a whole.
 
-What belongs here: connections, the writer lock, the raw tables' DDL, publishing. What does not: what is written
-(`landing.py`, dbt). DuckDB lets an open writer block even readers, so people and tools read the serving copy only.
-Imports no Dagster.
+What belongs here: connections, the writer lock, publishing. What does not: the raw tables (`raw_tables.py`), what is
+written (`landing.py`, dbt). DuckDB lets an open writer block even readers, so people and tools read the serving copy
+only. Imports no Dagster.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
 import time
-from collections import defaultdict
 from contextlib import contextmanager
-from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import duckdb
 from filelock import FileLock, Timeout
 
-from onelens_claude.endpoints import ENDPOINTS, Endpoint
 from onelens_claude.errors import WarehouseError
+from onelens_claude.raw_tables import create_raw_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from duckdb.sqltypes import DuckDBPyType
-
-    _Fields = Mapping[str, DuckDBPyType]
 
 _log = logging.getLogger(__name__)
 
 STORAGE_VERSION = "v1.2.0"
 """Oldest storage format that compresses the payload text; clients from DuckDB 1.2 on can read it."""
+_ROW_GROUP_SIZE = 30_720
+"""A quarter of DuckDB's own: so much is held in memory by an append, and written anew of what was appended before."""
 _LOCK_REPORT_SECONDS = 20
 _ORPHAN_SECONDS = 180
 _HELD_BY_ANOTHER = "Could not set lock on file"
 _FILE_ERRORS = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
 """What DuckDB raises about the file, the disk or the memory, not about a statement or its data."""
-
-_LEDGER_DDL = """
-create schema if not exists claude_raw;
-create table if not exists claude_raw.organizations (
-    organization_id varchar primary key,
-    name varchar not null,
-    plan varchar not null,
-    revision_days integer not null,
-    configured_at timestamp not null
-);
-create table if not exists claude_raw.pulls (
-    pull_sequence bigint not null,
-    pull_id varchar primary key,
-    organization_id varchar not null,
-    endpoint varchar not null,
-    window_start date not null,
-    window_end date not null,
-    status varchar not null check (status in ('complete', 'failed')),
-    fetched_at timestamp not null,
-    data_refreshed_at timestamp,
-    api_organization_id varchar,
-    page_count integer not null,
-    row_count bigint not null,
-    byte_count bigint not null,
-    sha256 varchar,
-    error_type varchar,
-    error_message varchar,
-    request_id varchar,
-    run_id varchar
-);
-create table if not exists claude_raw.schema_drift (
-    organization_id varchar not null,
-    endpoint varchar not null,
-    field varchar not null,
-    first_seen_at timestamp not null,
-    first_pull_id varchar not null,
-    primary key (organization_id, endpoint, field)
-);
-"""
-_PAGES_DDL = """
-create table if not exists {table} (
-    pull_id varchar not null,
-    organization_id varchar not null,
-    page_number integer not null,
-    query varchar not null,
-    request_path varchar not null,
-    request_id varchar,
-    fetched_at timestamp not null,
-    payload varchar not null
-)
-"""
-
-
-def row_columns(endpoint: Endpoint) -> dict[str, str]:
-    """Return column name to stored type of `<endpoint>_rows`: an amount is kept as the API's decimal string."""
-    keys = {
-        "pull_id": "VARCHAR",
-        "organization_id": "VARCHAR",
-        "page_number": "INTEGER",
-        "query": "VARCHAR",
-        "activity_date": "DATE",
-    }
-    return keys | {name: "VARCHAR" if kind == "JSON" else kind for name, kind in endpoint.columns.items()}
-
-
-def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create schema `claude_raw` and its tables where they are missing; add columns a newer version knows.
-
-    The ledger's comment says for which version of the tables this was done last, so that it costs one query then.
-    """
-    layout = _layout()
-    stored = connection.execute(
-        "select comment from duckdb_tables() where schema_name = 'claude_raw' and table_name = 'pulls'"
-    ).fetchone()
-    if stored and stored[0] == layout:
-        return
-    connection.begin()
-    try:
-        connection.execute(_LEDGER_DDL)
-        stored_columns = _stored_columns(connection)
-        for endpoint in ENDPOINTS.values():
-            connection.execute(_PAGES_DDL.format(table=f"claude_raw.{endpoint.name}"))
-            _create_rows_table(connection, endpoint, stored_columns.get(endpoint.rows_table))
-        connection.execute(f"comment on table claude_raw.pulls is '{layout}'")
-        connection.commit()
-    except BaseException:
-        connection.rollback()
-        raise
-
-
-@cache
-def _layout() -> str:
-    """Return a name of what `create_raw_tables` makes."""
-    columns = {name: row_columns(endpoint) for name, endpoint in ENDPOINTS.items()}
-    return f"layout {hashlib.sha256(f'{_LEDGER_DDL}{_PAGES_DDL}{columns}'.encode()).hexdigest()[:16]}"
-
-
-def _stored_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, _Fields]:
-    """Return table to column to type of everything in `claude_raw`."""
-    tables: dict[str, dict[str, DuckDBPyType]] = defaultdict(dict)
-    found = connection.execute(
-        "select table_name, column_name, data_type from duckdb_columns() where schema_name = 'claude_raw'"
-    ).fetchall()
-    for table, column, kind in found:
-        tables[table][column] = duckdb.sqltype(kind)
-    return dict(tables)
-
-
-def _create_rows_table(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, stored: _Fields | None) -> None:
-    table = f"claude_raw.{endpoint.rows_table}"
-    columns = row_columns(endpoint)
-    if stored is None:
-        declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-        connection.execute(f"create table {table} ({declared})")
-        return
-    wanted = {name: duckdb.sqltype(kind) for name, kind in columns.items()}
-    for path, kind in _missing_fields(wanted, stored):
-        connection.execute(f"alter table {table} add column {path} {kind}")
-
-
-def _missing_fields(wanted: _Fields, stored: _Fields, prefix: str = "") -> Iterator[tuple[str, DuckDBPyType]]:
-    """Yield path and type of each wanted field, at any depth of its structs, that is not stored."""
-    for name, kind in wanted.items():
-        path = f'{prefix}"{name}"'
-        if name not in stored:
-            yield path, kind
-        elif kind.id == stored[name].id == "struct":
-            yield from _missing_fields(_members(kind), _members(stored[name]), f"{path}.")
-
-
-def _members(struct: DuckDBPyType) -> _Fields:
-    return cast("_Fields", dict(struct.children))
 
 
 class Warehouse:
@@ -290,7 +153,7 @@ class Warehouse:
         reported = False
         while True:
             try:
-                connection = duckdb.connect(str(self.path), config={"storage_compatibility_version": STORAGE_VERSION})
+                connection = self._attach()
                 break
             except duckdb.Error as error:
                 if _HELD_BY_ANOTHER not in str(error) or time.monotonic() > deadline:
@@ -300,6 +163,29 @@ class Warehouse:
                 reported = True
                 time.sleep(0.5)
         connection.execute("set TimeZone = 'UTC'")
+        return connection
+
+    def _attach(self) -> duckdb.DuckDBPyConnection:
+        """Open the file as the default database of an instance that writes steadily, not fast: the API sets the pace.
+
+        One thread and one row group at a time take the least CPU and memory. Only ATTACH takes a row group size.
+        """
+        connection = duckdb.connect(
+            config={
+                "threads": 1,
+                "write_buffer_row_group_count": 1,
+                "temp_directory": f"{self.path}.tmp",
+            }
+        )
+        try:
+            path = str(self.path).replace("'", "''")
+            connection.execute(
+                f"attach '{path}' as onelens (storage_version '{STORAGE_VERSION}', row_group_size {_ROW_GROUP_SIZE})"
+            )
+            connection.execute("use onelens")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _close(self, connection: duckdb.DuckDBPyConnection) -> None:

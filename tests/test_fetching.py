@@ -41,7 +41,7 @@ def pull(here: Place, endpoint: Endpoint, spool: Path, window: Window = WINDOW) 
 
 
 def bodies(pulled: FetchedPull) -> list[bytes]:
-    return [page.path.read_bytes() for page in pulled.pages]
+    return [page.body() for page in pulled.pages]
 
 
 def test_a_pull_is_its_pages_as_files_in_order(place, spool):

@@ -48,7 +48,7 @@ def test_the_first_each_change_and_the_newest_stay(repeated: Place) -> None:
 def test_what_was_known_at_any_moment_is_still_known(repeated: Place) -> None:
     def known_at(moment: str) -> list[tuple[object, ...]]:
         return repeated.query(
-            """select actor.user_id, product, model, token_type, amount from claude_raw.user_cost_report_rows
+            """select actor_user_id, product, model, token_type, amount from claude_raw.user_cost_report_rows
             where pull_id = (select arg_max(pull_id, (fetched_at, pull_sequence)) from claude_raw.pulls
                 where fetched_at <= ?::timestamp) order by all""",
             moment,

@@ -481,10 +481,10 @@ def test_new_and_old_forms_flow_through_to_the_last_digit(place, kind):
         here.land("user_cost_report", FIRST, LAST)
         assert here.query("select count(*) from claude_raw.schema_drift") == [(3,)]
     if kind == "missing_fields":
-        assert here.query(f"select count(list_amount), count(actor.deleted) from {rows}") == [(0, 0)]
+        assert here.query(f"select count(list_amount), count(actor_deleted) from {rows}") == [(0, 0)]
         assert here.query("select data_refreshed_at from claude_raw.pulls") == [(None,)]
     if kind == "old_email":
-        assert here.query(f"select count(actor.email_address), count(actor.email) > 0 from {rows}") == [(0, True)]
+        assert here.query(f"select count(actor_email_address), count(actor_email) > 0 from {rows}") == [(0, True)]
     value = {"unknown_product": ("product", "claude_of_tomorrow"), "unknown_model": ("model", "claude-tomorrow-9")}.get(
         kind
     )

@@ -18,7 +18,7 @@ from onelens_claude.ledger import (
     held_days,
     overdrawn_days,
 )
-from onelens_claude.warehouse import create_raw_tables
+from onelens_claude.raw_tables import create_raw_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -84,15 +84,15 @@ def test_a_change_that_cancels_out_in_the_totals_is_found_by_the_deep_check_with
     with published.onelens.warehouse().writer() as connection:
         day = connection.execute(
             "select activity_date from claude_raw.user_cost_report_rows group by all "
-            "having count(distinct actor.user_id) > 1 order by 1 desc limit 1"
+            "having count(distinct actor_user_id) > 1 order by 1 desc limit 1"
         ).fetchone()[0]
         users = connection.execute(
-            "select distinct actor.user_id from claude_raw.user_cost_report_rows where activity_date = ? order by 1",
+            "select distinct actor_user_id from claude_raw.user_cost_report_rows where activity_date = ? order by 1",
             [day],
         ).fetchall()
         connection.execute(
-            "update claude_raw.user_cost_report_rows set actor = struct_update(actor, user_id := ?) "
-            "where activity_date = ? and actor.user_id = ?",
+            "update claude_raw.user_cost_report_rows set actor_user_id = ? "
+            "where activity_date = ? and actor_user_id = ?",
             [users[0][0], day, users[1][0]],
         )
     published.onelens.warehouse().publish()

@@ -10,15 +10,18 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from onelens_claude import row_types, warehouse
+from onelens_claude import raw_tables, row_types, warehouse
 from onelens_claude.endpoints import ENDPOINTS
 from onelens_claude.errors import WarehouseError
-from onelens_claude.warehouse import STORAGE_VERSION, Warehouse, create_raw_tables, row_columns
+from onelens_claude.raw_tables import create_raw_tables, row_columns
+from onelens_claude.warehouse import STORAGE_VERSION, Warehouse
 
 
 @pytest.fixture
@@ -48,16 +51,24 @@ def test_a_new_file_has_every_raw_table_and_compresses_its_payload(files):
             ).fetchall()
         }
         version = connection.execute(
-            "select tags['storage_version'] from duckdb_databases() where database_name = 'w'"
+            "select tags['storage_version'] from duckdb_databases() where database_name = 'onelens'"
         ).fetchone()
-    assert {"pulls", "organizations", "schema_drift"} | {*ENDPOINTS} | {f"{name}_rows" for name in ENDPOINTS} == tables
+        views = {
+            row[0]
+            for row in connection.execute(
+                "select view_name from duckdb_views() where schema_name = 'claude_raw'"
+            ).fetchall()
+        }
+    ledger = {"pulls", "organizations", "schema_drift", "pages", "page_parts"}
+    assert ledger | {f"{name}_rows" for name in ENDPOINTS} == tables
+    assert {*ENDPOINTS} == views
     assert STORAGE_VERSION.removesuffix(".0") in version[0]
 
 
 def test_tables_that_are_there_cost_one_query(files, monkeypatch):
     with files.writer():
         pass
-    monkeypatch.setattr(warehouse, "_create_rows_table", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(raw_tables, "_create_rows_table", lambda *_: pytest.fail("made again"))
     with files.writer():
         pass
 
@@ -67,17 +78,16 @@ def test_an_older_files_tables_get_the_columns_and_nested_fields_of_a_newer_vers
     older_columns = dict(endpoint.columns)
     del older_columns["total_tokens"]
     older_columns["cache_creation"] = row_types.counts("ephemeral_5m_input_tokens")
-    older_columns["actor"] = row_types.struct(type="VARCHAR", user_id="VARCHAR")
     table = "claude_raw.user_usage_report_rows"
     with monkeypatch.context() as older_version:
-        older_version.setattr(warehouse, "ENDPOINTS", {"user_usage_report": replace(endpoint, columns=older_columns)})
-        warehouse._layout.cache_clear()
+        older_version.setattr(raw_tables, "ENDPOINTS", {"user_usage_report": replace(endpoint, columns=older_columns)})
+        raw_tables._layout.cache_clear()
         with files.writer() as connection:
             connection.execute(
-                f"insert into {table} (pull_id, actor, cache_creation) "
-                "values ('old', {'type': 't', 'user_id': 'u'}, {'ephemeral_5m_input_tokens': 5})"
+                f"insert into {table} (pull_id, actor_user_id, cache_creation) "
+                "values ('old', 'u', {'ephemeral_5m_input_tokens': 5})"
             )
-    warehouse._layout.cache_clear()
+    raw_tables._layout.cache_clear()
     with files.writer() as connection:
         found = dict(
             connection.execute(
@@ -85,12 +95,9 @@ def test_an_older_files_tables_get_the_columns_and_nested_fields_of_a_newer_vers
             ).fetchall()
         )
         assert {*found} == {*row_columns(endpoint)}
-        assert {name for name, _ in duckdb.sqltype(found["actor"]).children} == {
-            name for name, _ in duckdb.sqltype(endpoint.columns["actor"]).children
-        }
         assert connection.execute(
-            f"select actor.user_id, actor.name, cache_creation.ephemeral_5m_input_tokens, cache_creation.ephemeral_1h_input_tokens, total_tokens from {table}"
-        ).fetchall() == [("u", None, 5, None, None)]
+            f"select actor_user_id, cache_creation.ephemeral_5m_input_tokens, cache_creation.ephemeral_1h_input_tokens, total_tokens from {table}"
+        ).fetchall() == [("u", 5, None, None)]
         # what the newer version appends lands in the right fields, whatever their order in the table
         new = row_types.struct(ephemeral_1h_input_tokens="BIGINT", ephemeral_5m_input_tokens="BIGINT")
         connection.execute(
@@ -101,14 +108,50 @@ def test_an_older_files_tables_get_the_columns_and_nested_fields_of_a_newer_vers
         ).fetchall() == [(60,)]
 
 
+def test_a_file_that_holds_whole_pages_is_converted_and_loses_nothing(files):
+    payload = '{"data":["' + "grün😀\n" * 3000 + '"]}'
+    files.path.parent.mkdir()
+    with duckdb.connect(str(files.path), config={"storage_compatibility_version": STORAGE_VERSION}) as older:
+        older.execute(
+            """create schema claude_raw;
+            create table claude_raw.cost_report (pull_id varchar, organization_id varchar, page_number integer,
+                query varchar, request_path varchar, request_id varchar, fetched_at timestamp, payload varchar);
+            create table claude_raw.user_cost_report as from claude_raw.cost_report;
+            create table claude_raw.cost_report_rows (pull_id varchar, organization_id varchar, page_number integer,
+                query varchar, activity_date date, starting_at varchar, product varchar, amount varchar);
+            insert into claude_raw.cost_report_rows values
+                ('p', 'acme', 1, 'total', '2026-03-01', '2026-03-01T00:00:00Z', 'chat', '12345678901234567890.000000000001');
+            create table claude_raw.user_cost_report_rows (pull_id varchar, actor struct(type varchar, user_id varchar,
+                email_address varchar, email varchar, name varchar, deleted boolean));
+            insert into claude_raw.user_cost_report_rows values ('q', {'type': 'user_actor', 'user_id': 'u', 'name': 'U'})"""
+        )
+        older.execute(
+            "insert into claude_raw.cost_report values ('p', 'acme', 1, 'total', '/v1', 'req_1', '2026-03-02', ?)",
+            [payload],
+        )
+    with files.writer() as connection:
+        assert connection.execute("from claude_raw.cost_report").fetchall() == [
+            ("p", "acme", 1, "total", "/v1", "req_1", datetime.fromisoformat("2026-03-02"), payload)
+        ]
+        assert connection.execute("select count(*) > 10 from claude_raw.page_parts").fetchone() == (True,)
+        assert connection.execute(
+            "select activity_date, product, amount, list_amount from claude_raw.cost_report_rows"
+        ).fetchall() == [(date(2026, 3, 1), "chat", Decimal("12345678901234567890.000000000001"), None)]
+        assert connection.execute(
+            "select pull_id, actor_user_id, actor_name from claude_raw.user_cost_report_rows"
+        ).fetchall() == [("q", "u", "U")]
+    with files.writer() as connection:
+        assert connection.execute("select count(*) from claude_raw.cost_report").fetchone() == (1,)
+
+
 def test_making_the_tables_is_all_or_nothing(monkeypatch):
     with duckdb.connect() as connection:
         with monkeypatch.context() as failing:
-            failing.setattr(warehouse, "_PAGES_DDL", "create nonsense")
-            warehouse._layout.cache_clear()
+            failing.setattr(raw_tables, "_PAGES_DDL", "create nonsense")
+            raw_tables._layout.cache_clear()
             with pytest.raises(duckdb.Error):
                 create_raw_tables(connection)
-        warehouse._layout.cache_clear()
+        raw_tables._layout.cache_clear()
         assert connection.execute("select count(*) from duckdb_tables()").fetchone() == (0,)
         create_raw_tables(connection)
 

@@ -1,28 +1,4 @@
 {#- Money is DECIMAL from the API's string to the last mart. Nothing here rounds unless its name says so. -#}
-{#-
-    The API's decimal string as cents, exactly. In two halves, because a cast of text to a DECIMAL wider than 18 digits takes
-    13 us a row, and this 0.3. Landing has refused what is no decimal or has more than 12 fractional digits; should one
-    ever come this far, the cast of its fraction is refused here and quotes it.
--#}
-{% macro cents(text_column) -%}
-    {%- set whole = "split_part(" ~ text_column ~ ", '.', 1)" -%}
-    {%- set fraction = "split_part(" ~ text_column ~ ", '.', 2)" -%}
-    case
-        when length({{ whole }}) > 18 and length({{ fraction }}) <= 12
-        then cast({{ text_column }} as decimal(38, 12))
-        when length({{ fraction }}) > 12
-        then
-            cast(
-                error('amount with more than 12 fractional digits: ' || {{ text_column }}) as decimal(38, 12)
-            )
-        else
-            cast(cast({{ whole }} as bigint) as decimal(38, 12)) + cast(
-                case when {{ text_column }} like '-%' then '-0.' else '0.' end
-                || {{ fraction }} as decimal(18, 12)
-            )
-    end
-{%- endmacro %}
-
 {#- Exact: the product keeps 14 fractional digits and a product too wide for DECIMAL(38, 14) is an error. -#}
 {% macro cents_to_usd(cents_column) -%} cast(({{ cents_column }}) * 0.01 as decimal(38, 14)) {%- endmacro %}
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from onelens_claude.endpoints import COST_DIMENSIONS, ENDPOINTS, USAGE_DIMENSIONS
-from onelens_claude.warehouse import create_raw_tables
+from onelens_claude.raw_tables import KEYS, create_raw_tables, row_columns, source_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def at(day: dt.date, *, days_later: int = 0, hour: int = 0) -> dt.datetime:
 
 def actor(user_id: str | None, **told: Any) -> dict[str, Any]:
     nobody = dict.fromkeys(("email_address", "email", "name", "deleted"))
-    return {"type": "user_actor", "user_id": user_id, **nobody, **told}
+    return {"user_id": user_id, **nobody, **told}
 
 
 def cost(
@@ -153,6 +153,14 @@ class RawWarehouse:
             connection.execute("commit")
 
 
+def stored(row: dict[str, Any], column: str) -> Any:
+    """Return what landing would store in `column` of an API row."""
+    value: Any = row
+    for name in source_of(column):
+        value = value and value.get(name)
+    return value
+
+
 def insert_pulls(connection: duckdb.DuckDBPyConnection, pulls: list[Pull]) -> None:
     """Insert ledger rows and parsed rows of `pulls`; a failed one has no rows."""
     if not pulls:
@@ -174,13 +182,14 @@ def insert_pulls(connection: duckdb.DuckDBPyConnection, pulls: list[Pull]) -> No
     for pull in pulls:
         if pull.status != "complete":
             continue
-        columns = ENDPOINTS[pull.endpoint].columns
+        endpoint = ENDPOINTS[pull.endpoint]
+        columns = [column for column in row_columns(endpoint) if column not in KEYS]
         for row in pull.rows:
-            unknown = set(row) - set(columns) - {"activity_date", "query"}
+            unknown = set(row) - set(endpoint.columns) - {"activity_date", "query"}
             assert not unknown, f"{pull.endpoint} has no {unknown}"
             by_endpoint.setdefault(pull.endpoint, []).append(
                 [pull.pull_id, pull.organization_id, 1, row.get("query", "total"), row["activity_date"]]
-                + [row.get(column) for column in columns]
+                + [stored(row, column) for column in columns]
             )
     for endpoint, values in by_endpoint.items():
         places = ", ".join("?" * len(values[0]))

@@ -121,26 +121,11 @@ def money_sql(macro: str, *arguments: Any, **named: Any) -> str:
 
 @settings(max_examples=200, deadline=None)
 @given(st.decimals(min_value=-(10**22), max_value=10**22, places=12))
-def test_cents_and_dollars_are_exact(amount: Decimal) -> None:
-    text = f"{amount:f}"
-    query = f"select {money_sql('cents', 'text')} as cents, {money_sql('cents_to_usd', money_sql('cents', 'text'))} as usd from (select '{text}' as text)"
-    cents, usd = duckdb.sql(query).fetchall()[0]
-    assert cents == Decimal(text)
+def test_dollars_are_exact(amount: Decimal) -> None:
+    cents = f"cast('{amount:f}' as decimal(38, 12))"
+    ((usd,),) = duckdb.sql(f"select {money_sql('cents_to_usd', cents)}").fetchall()
     with localcontext(prec=60):  # Python's default rounds to 28 digits
-        assert usd == Decimal(text).scaleb(-2)
-
-
-@pytest.mark.parametrize(
-    "text", ["7", "-0", "-0.5", "0.5", "-12.000000000001", "007.50", "123456789012345678", "1234567890123456789.5"]
-)
-def test_every_way_to_write_an_amount_is_read(text: str) -> None:
-    assert duckdb.sql(f"select {money_sql('cents', repr(text))}").fetchall() == [(Decimal(text),)]
-
-
-@pytest.mark.parametrize("text", ["1.0000000000001", "99999999999999999999999999999", "NaN", "12,5", ""])
-def test_an_amount_that_cannot_be_exact_is_refused(text: str) -> None:
-    with pytest.raises(duckdb.Error):
-        duckdb.sql(f"select {money_sql('cents', repr(text))}").fetchall()
+        assert usd == amount.scaleb(-2)
 
 
 def test_dollars_too_wide_are_an_error_and_not_a_rounding() -> None:

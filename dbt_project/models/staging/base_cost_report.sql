@@ -27,9 +27,9 @@ select
     speed,
     cost_type,
     token_type,
-    {{ cents("amount") }} as amount_cents,
+    amount as amount_cents,
     -- an older answer without list amounts tells of no discount: the list amount is what was paid
-    {{ cents("coalesce(list_amount, amount)") }} as list_amount_cents,
+    coalesce(list_amount, amount) as list_amount_cents,
     list_amount is not null as is_list_amount_known,
     coalesce(currency, 'USD') as currency
 from listed_once

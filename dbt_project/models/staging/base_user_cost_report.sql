@@ -4,10 +4,10 @@ select
     pull_id,
     organization_id,
     activity_date,
-    actor.user_id as user_id,
-    coalesce(actor.email_address, actor.email) as email,
-    actor.name as name,
-    coalesce(actor.deleted, false) as is_deleted,
+    actor_user_id as user_id,
+    coalesce(actor_email_address, actor_email) as email,
+    actor_name as name,
+    coalesce(actor_deleted, false) as is_deleted,
     {{ product_name("product") }} as product,
     {{ model_name("model") }} as model,
     context_window,
@@ -15,9 +15,9 @@ select
     speed,
     cost_type,
     token_type,
-    {{ cents("amount") }} as amount_cents,
+    amount as amount_cents,
     -- an older answer without list amounts tells of no discount: the list amount is what was paid
-    {{ cents("coalesce(list_amount, amount)") }} as list_amount_cents,
+    coalesce(list_amount, amount) as list_amount_cents,
     list_amount is not null as is_list_amount_known,
     coalesce(currency, 'USD') as currency
 from source

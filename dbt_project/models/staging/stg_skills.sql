@@ -22,7 +22,7 @@ select
     chat_cowork_unified_metrics.sessions.distinct_session_skill_used_count
     as chat_cowork_unified_sessions_distinct_session_count,
     -- estimates of an allocation: never part of a cost
-    {{ cents("attributed_list_price") }} as attributed_list_price_cents,
-    {{ cents("estimated_overage_spend") }} as estimated_overage_spend_cents,
+    attributed_list_price as attributed_list_price_cents,
+    estimated_overage_spend as estimated_overage_spend_cents,
     coalesce(currency, 'USD') as currency
 from source
