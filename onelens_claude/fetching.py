@@ -216,17 +216,22 @@ _decode_buckets = msgspec.json.Decoder(list[_Bucket]).decode
 def _split_capped(client: AnalyticsClient, pull: FetchedPull, detail: Query, digest: hashlib._Hash) -> None:
     """Ask a capped `detail` again per product, and what is still capped per product and model.
 
-    The values to split by come from an answer grouped by that dimension alone. A group whose product or model is
-    null cannot be filtered for; what it hides stays in the unplaced remainder.
+    The values to split by come from an answer by product and model, whose groups also say how much is hidden where no
+    filter reaches: a product the filter refuses, a null, a piece that stays capped. Where that answer is itself capped,
+    products come from one by product, and each capped product's models from one of its own.
     """
     if not _is_capped(pull, [page for page in pull.pages if page.query == detail]):
         return
-    for product in _values(client, pull, "product", {}, digest):
+    by_both = Query("by_product_model", ("product", "model"))
+    split = _fetch_query(client, pull, by_both, digest)
+    is_whole = not _is_capped(pull, split)
+    products = split if is_whole else _fetch_query(client, pull, Query("by_product", ("product",)), digest)
+    for product in _values(pull, products, "product"):
         if product in PRODUCTS_WITHOUT_FILTER:
             continue
-        by_product = {"products[]": product}
+        of_product = {"products[]": product}
         try:
-            piece = _fetch_query(client, pull, _piece(detail, by_product), digest)
+            piece = _fetch_query(client, pull, _piece(detail, of_product), digest)
         except (NotYetAvailableError, CursorRefusedError):
             raise
         except InvalidRequestError as error:
@@ -234,22 +239,20 @@ def _split_capped(client: AnalyticsClient, pull: FetchedPull, detail: Query, dig
             _log.info("%s: cannot be split by product %s: %s", pull.request, product, error.reason)
             continue
         if _is_capped(pull, piece):
-            for model in _values(client, pull, "model", by_product, digest):
-                _fetch_query(client, pull, _piece(detail, {**by_product, "models[]": model}), digest)
+            models = split if is_whole else _fetch_query(client, pull, _piece(by_both, of_product), digest)
+            for model in _values(pull, models, "model", product):
+                _fetch_query(client, pull, _piece(detail, {**of_product, "models[]": model}), digest)
 
 
-def _values(
-    client: AnalyticsClient, pull: FetchedPull, dimension: str, filters: dict[str, str], digest: hashlib._Hash
-) -> list[str]:
-    """Return the dimension's values in the window, from an answer grouped by it alone."""
-    query = _piece(Query(f"by_{dimension}", (dimension,)), filters)
-    pages = _fetch_query(client, pull, query, digest)
-    return sorted({value for group in _groups(pull, pages) if (value := getattr(group, dimension)) is not None})
+def _values(pull: FetchedPull, pages: list[SpooledPage], dimension: str, product: str | None = None) -> list[str]:
+    """Return the values of a dimension in an answer, of all its groups or of one product's."""
+    groups = (group for group in _groups(pull, pages) if product is None or group.product == product)
+    return sorted({value for group in groups if (value := getattr(group, dimension)) is not None})
 
 
 def _piece(query: Query, filters: dict[str, str]) -> Query:
     suffix = ",".join(f"{name}={value}" for name, value in filters.items())
-    return Query(f"{query.name}:{suffix}" if suffix else query.name, query.group_by, filters)
+    return Query(f"{query.name}:{suffix}", query.group_by, filters)
 
 
 def _is_capped(pull: FetchedPull, pages: list[SpooledPage]) -> bool:

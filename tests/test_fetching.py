@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from places import Place
 
 WINDOW = Window(dt.date(2026, 11, 1), dt.date(2026, 11, 8))
+CAPPED_DAY = dt.date(2026, 11, 10)
+ONE_DAY = Window(CAPPED_DAY, CAPPED_DAY + dt.timedelta(days=1))
 
 
 @pytest.fixture
@@ -99,37 +101,45 @@ def test_without_any_stamp_there_is_none(place, spool):
 
 
 def test_a_capped_answer_is_asked_again_in_pieces_until_each_is_whole(place, spool):
-    here = place({"acme": organization(users=60, wide=True, first_day=dt.date(2026, 11, 10))})
-    window = Window(dt.date(2026, 11, 10), dt.date(2026, 11, 11))
-    pulled = pull(here, ENDPOINTS["cost_report"], spool, window)
-    names = [page.query.name for page in pulled.pages]
-    assert names[:3] == ["total", "detail", "by_product"]
-    assert any(name.startswith("detail:products[]=") for name in names)
-
-    def amount(*wanted: str) -> Decimal:
-        rows = [
-            row
-            for page, body in zip(pulled.pages, bodies(pulled), strict=True)
-            if page.query.name in wanted
-            for bucket in json.loads(body)["data"]
-            for row in bucket["results"]
-        ]
-        return sum((Decimal(row["amount"]) for row in rows), Decimal(0))
-
-    pieces = [name for name in names if name.startswith("detail:")]
+    here = place({"acme": organization(users=300, first_day=CAPPED_DAY)})
+    pulled = pull(here, ENDPOINTS["cost_report"], spool, ONE_DAY)
+    asked = amounts(pulled)
+    assert list(asked)[:3] == ["total", "detail", "by_product_model"]
+    pieces = {name: amount for name, amount in asked.items() if name.startswith("detail:")}
+    assert set(list(asked)[3:]) == set(pieces), "the answer by product and model says all values to split by"
     split_further = {name.rsplit(",", 1)[0] for name in pieces if "," in name}
-    whole = [name for name in pieces if name not in split_further]
-    assert amount("detail") < amount("total")
-    assert amount("detail") < amount(*whole) <= amount("total")
+    whole = [amount for name, amount in pieces.items() if name not in split_further]
+    assert asked["detail"] < asked["total"] == asked["by_product_model"]
+    assert asked["detail"] < sum(whole) <= asked["total"]
+
+
+def test_where_products_and_models_are_capped_themselves_products_are_asked_for_alone(place, spool):
+    here = place({"acme": organization(users=300, wide=True, first_day=CAPPED_DAY)})
+    pulled = pull(here, ENDPOINTS["cost_report"], spool, ONE_DAY)
+    asked = amounts(pulled)
+    assert list(asked)[:4] == ["total", "detail", "by_product_model", "by_product"]
+    assert asked["by_product_model"] < asked["total"] == asked["by_product"]
+    models = [name.split(":")[1] for name in asked if name.startswith("by_product_model:")]
+    assert models
+    assert set(models) < {name.split(":")[1] for name in asked if name.startswith("detail:")}
+    assert set(models) == {name.split(":")[1].split(",")[0] for name in asked if "models[]" in name}
+
+
+def amounts(pulled: FetchedPull) -> dict[str, Decimal]:
+    """Return query to the sum of its amounts, in the order asked."""
+    asked: dict[str, Decimal] = {}
+    for page, body in zip(pulled.pages, bodies(pulled), strict=True):
+        rows = [row for bucket in json.loads(body)["data"] for row in bucket["results"]]
+        asked[page.query.name] = sum((Decimal(row["amount"]) for row in rows), asked.get(page.query.name, Decimal(0)))
+    return asked
 
 
 def test_a_product_the_filter_does_not_know_stays_as_far_as_it_is_listed(place, spool):
-    window = Window(dt.date(2026, 11, 10), dt.date(2026, 11, 11))
     here = place(
-        {"acme": organization(users=60, wide=True, first_day=dt.date(2026, 11, 10))},
+        {"acme": organization(users=60, wide=True, first_day=CAPPED_DAY)},
         faults=[Fault("unknown_product", endpoint="cost_report", times=None)],
     )
-    pulled = pull(here, ENDPOINTS["cost_report"], spool, window)
+    pulled = pull(here, ENDPOINTS["cost_report"], spool, ONE_DAY)
     assert any(b"claude_of_tomorrow" in body for body in bodies(pulled))
     assert not any("claude_of_tomorrow" in page.query.name for page in pulled.pages)
 

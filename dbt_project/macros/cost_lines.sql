@@ -4,8 +4,7 @@
     days          CTE: organization_id, activity_date, user_pull_id, total_pull_id, finality
     user_rows     relation as stg_user_cost_report; report_rows as stg_cost_report
 
-    Lines are the users' rows; what a key of the grouped report has beyond its users ("placed"); and what the total has
-    beyond both, without dimensions. Every answer counts once with its sign, so the lines add up to the total exactly.
+    Lines are the users' rows, and what the total has beyond them at the finest grain that complete answers tell.
 -#}
 {% macro cost_lines(days, user_rows, report_rows) %}
     -- with the user and without: read twice, because keeping the rows between the two takes many times the
@@ -45,80 +44,15 @@
             and report_rows.pull_id = days.total_pull_id
     ),
 
-    listed_and_user_amounts as (
-        select
-            organization_id,
-            activity_date,
-            {{ cost_dimensions() }},
-            amount_cents,
-            list_amount_cents,
-            true as is_listed
-        from report_rows
-        where not is_total
-        union all
-        select
-            organization_id,
-            activity_date,
-            {{ cost_dimensions() }},
-            - amount_cents as amount_cents,
-            - list_amount_cents as list_amount_cents,
-            false as is_listed
-        from user_keys
-    ),
-
-    placed_remainders as (
-        select
-            organization_id,
-            activity_date,
-            {{ cost_dimensions() }},
-            sum(amount_cents) as amount_cents,
-            sum(list_amount_cents) as list_amount_cents
-        from listed_and_user_amounts
-        group by organization_id, activity_date, {{ cost_dimensions() }}
-        having max(cast(is_listed as integer)) = 1 and coalesce({{ cost_dimensions() }}) is not null
-    ),
-
-    total_and_placed_amounts as (
-        select organization_id, activity_date, amount_cents, list_amount_cents
-        from report_rows
-        where is_total
-        union all
-        select organization_id, activity_date, - amount_cents, - list_amount_cents
-        from user_keys
-        union all
-        select organization_id, activity_date, - amount_cents, - list_amount_cents
-        from placed_remainders
-    ),
-
-    unplaced_remainders as (
-        select
-            organization_id,
-            activity_date,
-            sum(amount_cents) as amount_cents,
-            sum(list_amount_cents) as list_amount_cents
-        from total_and_placed_amounts
-        group by organization_id, activity_date
-    ),
-
-    unattributed_lines as (
-        select
-            organization_id,
-            activity_date,
-            true as is_placed,
-            {{ cost_dimensions() }},
-            amount_cents,
-            list_amount_cents
-        from placed_remainders
-        union all
-        select
-            organization_id,
-            activity_date,
-            false as is_placed,
-            {{ no_dimensions(cost_dimensions()) }},
-            amount_cents,
-            list_amount_cents
-        from unplaced_remainders
-    ),
+    -- a fully discounted line has a list amount and stays
+    {{
+        unattributed_lines(
+            cost_dimensions(),
+            ["amount_cents", "list_amount_cents"],
+            sums_of(["amount_cents", "list_amount_cents"]),
+            "sum(amount_cents) <> 0 or sum(list_amount_cents) <> 0",
+        )
+    }},
 
     lines as (
         select
@@ -142,8 +76,6 @@
             amount_cents,
             list_amount_cents
         from unattributed_lines
-        -- a fully discounted line has a list amount and stays
-        where amount_cents <> 0 or list_amount_cents <> 0
     ),
 
     cost_lines as (

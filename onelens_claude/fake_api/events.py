@@ -67,6 +67,7 @@ PRODUCTS = (
     "other",
     "messages_api",
 )
+GEOS = ("global", "us")
 TAG_CATEGORIES = ("engaged", "proactive", "scheduled", "monitoring", "dm")
 SERVICE_TIERS = ("standard", "priority")
 MAX_EVENT_TOKENS = 3 * 10**8
@@ -154,6 +155,7 @@ class Pricer:
     def amounts(self, events: Events) -> tuple[Ints, Ints]:
         """(amount, list amount), each n x 7 in 10^-12 cents, columns as in `pricing.COMPONENTS`."""
         model, context, geo, speed = (events.dims[:, column] for column in (MODEL, CONTEXT, GEO, SPEED))
+        geo = np.where(geo > len(GEOS), GEOS.index("global") + 1, geo)
         prices = self.table[model, context, geo, speed]
         listed = np.empty((len(events), 7), dtype=np.int64)
         listed[:, :5] = events.counts[:, :5] * prices

@@ -24,6 +24,7 @@ from onelens_claude.fake_api.events import (
     COUNTS,
     DIMENSIONS,
     GEO,
+    GEOS,
     MAX_EVENT_TOKENS,
     MODEL,
     PRODUCT,
@@ -119,7 +120,7 @@ class Generator:
             "product": (None, *PRODUCTS),
             "model": (None, *(model.name for model in self.models)),
             "context_window": (None, "0-200k", "200k-1M"),
-            "inference_geo": (None, "global", "us"),
+            "inference_geo": (None, *GEOS, *(f"region-{number:02d}" for number in range(self.spec.regions))),
             "speed": (None, "standard", "fast"),
             "slack_channel_id": (None, *channels),
             "claude_tag_category": (None, *TAG_CATEGORIES),
@@ -238,6 +239,9 @@ class Generator:
         dims[:, PRODUCT], dims[:, MODEL] = product, model
         dims[:, CONTEXT] = np.where(is_usage, 1 + long, 0)
         dims[:, GEO] = np.where(without_geo, 0, 1 + us)
+        if self.spec.regions:
+            region = len(GEOS) + 1 + dice.integers(0, self.spec.regions, number)
+            dims[:, GEO] = np.where(dims[:, GEO] == GEOS.index("global") + 1, region, dims[:, GEO])
         dims[:, SPEED] = np.where(is_usage & ~design, 1 + fast, 0)
         volume = np.where(long, volume * 4, volume)
         tokens = _SHARES[kind] * dice.lognormal(0, 0.3, (number, 5)) * volume[:, None]

@@ -73,6 +73,7 @@ class OrganizationSpec:
     `engagement_lag_days` 1 means day D is there at 10:00 UTC of D+1; 4 means of D+4.
     `cost_lag` is how far `data_refreshed_at` lies behind the clock.
     `wide` adds that many model names (True: 130), so that one dimension alone passes the cap of 100 groups.
+    `regions` adds that many inference regions, priced as global, so that one product and model alone passes the cap.
     `service_tiers` adds API traffic at standard and priority tier (priority: tokens but no cost).
     `shared_users`: the first n people are the same (id and address) in every organisation that says so.
     """
@@ -93,6 +94,7 @@ class OrganizationSpec:
     cost_lag: timedelta = timedelta(hours=4)
     features: frozenset[str] = DEFAULT_FEATURES
     wide: int = 0
+    regions: int = 0
     service_tiers: bool = False
     shared_users: int = 0
     revisions: tuple[Revision, ...] = ()

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from onelens_claude.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from conftest import Built
     from raw_rows import Pull
 
@@ -84,6 +86,31 @@ def plus(left: list[Any], right: list[Any]) -> list[Any]:
     return [a + b for a, b in zip(left, right, strict=True)]
 
 
+def told(
+    rows: list[dict[str, Any]], dimensions: tuple[str, ...], measure: Callable[[dict[str, Any]], list[Any]]
+) -> Iterator[tuple[int, dict[tuple[Any, ...], list[Any]]]]:
+    """Yield the groups of each grain, finest first, as (number of leading dimensions, group to measures).
+
+    Of several answers that name a group, the first counts; an answer by product with 100 groups does not.
+    """
+    for prefix, width in (("detail", len(dimensions)), ("by_product_model", 2), ("by_product", 1)):
+        answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in rows:
+            is_finer = prefix == "by_product" and row["query"].startswith("by_product_model")
+            if row["query"].startswith(prefix) and not is_finer:
+                answers[row["query"]].append(row)
+        groups: dict[tuple[Any, ...], list[Any]] = {}
+        for query in sorted(answers, key=lambda query: (len(query), query)):
+            if prefix != "detail" and len(answers[query]) >= 100:
+                continue
+            added: dict[tuple[Any, ...], list[Any]] = {}
+            for row in answers[query]:
+                group = named(row, dimensions)[:width]
+                added[group] = plus(added[group], measure(row)) if group in added else measure(row)
+            groups = added | groups
+        yield width, groups
+
+
 def facts(  # noqa: C901 - told in one piece, it is easier to believe
     warehouse: Built, kind: str, as_of: dt.datetime | None = None
 ) -> dict[tuple[Any, ...], tuple[Any, ...]]:
@@ -115,23 +142,26 @@ def facts(  # noqa: C901 - told in one piece, it is easier to believe
         total = list(nothing)
         for row in (row for row in rows if row["query"] == "total"):
             total = plus(total, measure(row))
-        listed: dict[tuple[Any, ...], list[Any]] = defaultdict(lambda: list(nothing))
-        first_piece: dict[tuple[Any, ...], str] = {}
-        for row in sorted((r for r in rows if r["query"] != "total"), key=lambda r: (len(r["query"]), r["query"])):
-            raw_key = tuple(row.get(name) for name in dimensions)
-            if first_piece.setdefault(raw_key, row["query"]) == row["query"]:
-                listed[named(row, dimensions)] = plus(listed[named(row, dimensions)], measure(row))
         lines = {(user, *key): (values, "user", True, users.pull_id) for (user, key), values in by_user.items()}  # type: ignore[union-attr]
-        placed = list(nothing)
-        for key, values in listed.items():
-            remainder = minus(values, by_key.get(key, nothing))
-            if any(value is not None for value in key):
-                placed = plus(placed, remainder)
-                if any(remainder):
-                    lines[None, *key] = (remainder, "unattributed", True, report.pull_id)
-        rest = minus(minus(total, spent), placed)
-        if any(rest):
-            lines[None, *[None] * len(dimensions)] = (rest, "unattributed", False, report.pull_id)
+        # what is known so far by key; each coarser answer adds what it tells beyond that
+        known = dict(by_key)
+        rests: dict[tuple[Any, ...], list[Any]] = defaultdict(lambda: list(nothing))
+        for width, groups in told(rows, dimensions, measure):
+            for group, values in groups.items():
+                rest = values
+                for key, amount in known.items():
+                    rest = minus(rest, amount) if key[:width] == group else rest
+                key = (*group, *[None] * (len(dimensions) - width))
+                rests[key] = plus(rests[key], rest)
+                known[key] = plus(known.get(key, nothing), rest)
+        rest = minus(total, spent)
+        for values in rests.values():
+            rest = minus(rest, values)
+        nowhere = (None,) * len(dimensions)
+        rests[nowhere] = plus(rests[nowhere], rest)
+        for key, values in rests.items():
+            if any(values):
+                lines[None, *key] = (values, "unattributed", key != nowhere, report.pull_id)
         for line, (values, attribution, is_placed, pull_id) in lines.items():
             result[organization_id, day, *line] = (*values, attribution, is_placed, state, pull_id)
     return result

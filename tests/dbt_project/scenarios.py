@@ -61,6 +61,8 @@ def register_stage_1(w: RawWarehouse) -> None:
     w.organization("nearly-capped")
     w.costs("nearly-capped", D, [], [cost("99", query="total"), *[cost("1", model=key) for key in keys[:99]]])
 
+    register_hidden(w)
+
     # answers missing: no users' answer, no total, neither but a failed pull, an empty day
     w.organization("partial")
     w.pull("partial", "cost_report", D, [cost("20", query="total"), cost("15")])
@@ -211,6 +213,65 @@ def register_stage_1(w: RawWarehouse) -> None:
     register_random_pulls(w, seed=1)
 
 
+def register_hidden(w: RawWarehouse) -> None:
+    """Days whose detail hits the cap, with ever less told by product and model; cents and tokens are the same numbers."""
+
+    def amount(number: int, **fields: Any) -> dict[str, Any]:
+        return cost(str(number), **fields)
+
+    w.organization("hidden")
+    opus, sonnet = "claude-opus-4-6", "claude-sonnet-4-6"
+    for kind, make in (("cost", amount), ("usage", usage)):
+
+        def by(query: str, told: dict[tuple[Any, ...], int], make: Any = make) -> list[dict[str, Any]]:
+            return [
+                make(number, query=query, **dict(zip(("product", "model"), (*group, None), strict=False)))
+                | ({"cost_type": None, "token_type": None} if make is amount else {})
+                for group, number in told.items()
+            ]
+
+        places = [make(1, inference_geo=f"geo-{number:03d}") for number in range(100)]
+        many = {("other", f"model-{number:03d}"): 1 for number in range(100)}
+        users = [make(1, user="u1", inference_geo="geo-000"), make(4, user="u1", product="other")]
+        days = [
+            # what filters cannot reach: a refused product, nulls, and a piece that stays capped
+            [
+                make(200, query="total"),
+                *places,
+                *(make(1, inference_geo=f"geo-{n:03d}", query="detail:products[]=chat") for n in range(50, 150)),
+                *(make(1, inference_geo=f"geo-{n:03d}", query=f"detail:products[]=chat,models[]={opus}") for n in range(60, 160)),
+                *by("by_product_model", {("chat", opus): 163, ("other", opus): 9, ("other", None): 2, (None, opus): 6, (None, None): 8,
+                    ("cc_security_autopatch", sonnet): 11}),
+            ],
+            # the answer by product and model is capped, one of its pieces and the one by product are not
+            [
+                make(160, query="total"),
+                *places,
+                *by("by_product_model", many),
+                *by("by_product_model:products[]=chat", {("chat", opus): 103, ("chat", sonnet): 10}),
+                *by("by_product_model:products[]=other", many),
+                *by("by_product", {("chat",): 120, ("other",): 30, (None,): 5}),
+            ],
+            # all are capped
+            [
+                make(300, query="total"),
+                *places,
+                *by("by_product_model", many),
+                *by("by_product", {(f"product-{number:03d}",): 1 for number in range(100)}),
+            ],
+            # as older pulls have it: models without their product
+            [
+                make(150, query="total"),
+                *places,
+                *by("by_product", {("chat",): 104, ("other",): 30}),
+                *by("by_model:products[]=chat", {(None, opus): 104}),
+            ],
+        ]  # fmt: skip
+        for number, report in enumerate(days):
+            w.pull("hidden", f"user_{kind}_report", D + number * DAY, users)
+            w.pull("hidden", f"{kind}_report", D + number * DAY, report)
+
+
 def register_stage_2(w: RawWarehouse) -> None:
     later = {"fetched_at": at(D, days_later=8)}
     w.costs("shrinking", D, [cost("10.5", user="u1")], [cost("12", query="total"), cost("12")], **later)
@@ -291,7 +352,22 @@ def random_answers(rng: random.Random, kind: str, start: dt.date, days: int) -> 
             report.append(row)
             if rng.random() < 0.2:
                 report.append(row | {"query": "detail:models[]=any"})
+        report += [row | day for row in random_coarse_answers(rng, kind, lines)]
     return users, report
+
+
+def random_coarse_answers(rng: random.Random, kind: str, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows of answers by product, and by product and model, of the same true lines; some groups are not told."""
+    rows = []
+    for query, names in (("by_product_model", ("product", "model")), ("by_product", ("product",))):
+        groups: dict[tuple[Any, ...], list[Any]] = {}
+        for line in lines if rng.random() < 0.5 else []:
+            groups.setdefault(tuple(line["dimensions"][name] for name in names), []).append(line)
+        for group, members in groups.items():
+            dimensions = dict.fromkeys(members[0]["dimensions"]) | dict(zip(names, group, strict=True))
+            if rng.random() < 0.9:
+                rows.append(make_row(kind, added_up(members) | {"dimensions": dimensions}, query=query))
+    return rows
 
 
 def random_line(rng: random.Random, kind: str) -> dict[str, Any]:

@@ -211,6 +211,41 @@ def test_a_capped_answer_is_exact_for_its_keys_and_the_rest_stays_unplaced(built
     assert by_model[None] == Decimal("19.75")
 
 
+@pytest.mark.parametrize("kind", ["cost", "usage"])
+def test_what_the_cap_hides_is_placed_at_the_finest_grain_a_complete_answer_tells(built: Built, kind: str) -> None:
+    measure = {"cost": "amount_cents", "usage": "output_tokens"}[kind]
+    opus, sonnet = "claude-opus-4-6", "claude-sonnet-4-6"
+    places = {("chat", opus, f"geo-{number:03d}"): 1 for number in range(1, 100)}
+    expected = [
+        places
+        | {("chat", opus, f"geo-{number:03d}"): 1 for number in range(100, 160)}
+        | {
+            ("chat", opus, None): 3,
+            ("other", opus, None): 5,
+            ("other", None, None): 2,
+            (None, opus, None): 6,
+            ("cc_security_autopatch", sonnet, None): 11,
+            (None, None, None): 9,  # 8 of them are the API's own nulls
+        },
+        places
+        | {("chat", opus, None): 3, ("chat", sonnet, None): 10, ("chat", None, None): 7, ("other", None, None): 26}
+        | {(None, None, None): 10},
+        places | {(None, None, None): 196},
+        places | {("chat", None, None): 4, ("other", None, None): 26, (None, None, None): 16},
+    ]
+    for number, lines in enumerate(expected):
+        rows = built.query(
+            f"select product, model, inference_geo, {measure} from marts.{FACTS[kind]}"
+            " where organization_id = 'hidden' and activity_date = ? and user_id is null",
+            D + number * DAY,
+        )
+        assert {row[:3]: row[3] for row in rows} == lines, number
+    if kind == "cost":
+        unplaced = [reconciliation(built, "hidden", D + number * DAY)["unplaced_cents"] for number in range(4)]
+        assert unplaced == [9, 10, 196, 16]
+        assert all(reconciliation(built, "hidden", D + number * DAY)["capped"] for number in range(4))
+
+
 def test_a_day_with_one_of_its_two_answers_says_so(stages: dict[str, Built]) -> None:
     first = stages["1"]
     row = reconciliation(first, "partial")

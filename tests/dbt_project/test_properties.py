@@ -18,6 +18,8 @@ from raw_rows import Pull, cost, insert_pulls
 from scenarios import D
 from test_marts import FACT_KEYS
 
+from onelens_claude.endpoints import COST_DIMENSIONS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -36,9 +38,9 @@ DIMENSIONS = st.fixed_dictionaries(
 )
 LINE = st.tuples(DIMENSIONS, AMOUNTS, st.one_of(st.none(), AMOUNTS))
 USER_LINES = st.lists(st.tuples(st.sampled_from(["u1", "u2", None]), LINE), max_size=6)
-GROUPS = st.lists(
-    st.tuples(st.sampled_from(["detail", "detail:products[]=chat", "detail:models[]=x"]), LINE), max_size=6
-)
+QUERIES = ["detail", "detail:products[]=chat", "by_product_model", "by_product_model:products[]=chat", "by_product"]
+GROUPS = st.lists(st.tuples(st.sampled_from(QUERIES), LINE), max_size=8)
+CAPPED = st.sets(st.sampled_from(QUERIES), max_size=2)
 TOTALS = st.one_of(st.none(), st.tuples(AMOUNTS, st.one_of(st.none(), AMOUNTS)))
 
 
@@ -55,9 +57,15 @@ def emptied(stages: dict[str, Built], tmp_path_factory: pytest.TempPathFactory) 
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(users=USER_LINES, groups=GROUPS, total=TOTALS, has_users=st.booleans())
+@given(users=USER_LINES, groups=GROUPS, capped=CAPPED, total=TOTALS, has_users=st.booleans())
 def test_the_lines_are_right_for_any_answers(
-    emptied: duckdb.DuckDBPyConnection, users: list[Any], groups: list[Any], total: Any, *, has_users: bool
+    emptied: duckdb.DuckDBPyConnection,
+    users: list[Any],
+    groups: list[Any],
+    capped: set[str],
+    total: Any,
+    *,
+    has_users: bool,
 ) -> None:
     user_rows = [
         cost(amount, listed, **dimensions)
@@ -70,7 +78,12 @@ def test_the_lines_are_right_for_any_answers(
         }
         for user, (dimensions, amount, listed) in users
     ]
-    report = [cost(amount, listed, query=query, **dimensions) for query, (dimensions, amount, listed) in groups]
+    report = [
+        cost(amount, listed, query=query, **(dimensions | dict.fromkeys(set(COST_DIMENSIONS) - grouped_by(query))))
+        for query, (dimensions, amount, listed) in groups
+    ]
+    for query in sorted(capped):
+        report += [cost("1", query=query, product=f"product-{number}") for number in range(100)]
     if total:
         report.append(cost(*total, query="total"))
     pulls = [pull(1, "cost_report", report)]
@@ -91,6 +104,11 @@ def test_the_lines_are_right_for_any_answers(
     assert lines == oracle.facts(Built(PROJECT, pulls, {}, ""), "cost")
     said = oracle.money({"amount": total[0], "list_amount": total[1]}) if total else [0, 0]
     assert [sum(row[-6] for row in rows), sum(row[-5] for row in rows)] == said
+
+
+def grouped_by(query: str) -> set[str]:
+    names = set(COST_DIMENSIONS) & set(query.split(":")[0].split("_"))
+    return names or set(COST_DIMENSIONS)
 
 
 def pull(sequence: int, endpoint: str, rows: list[dict[str, Any]]) -> Pull:

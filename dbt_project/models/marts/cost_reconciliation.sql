@@ -25,8 +25,8 @@ with
         select
             organization_id,
             activity_date,
-            sum(case when is_total then amount_cents end) as total_cents,
-            sum(case when is_total then list_amount_cents end) as list_total_cents,
+            sum(case when grain = 'day' then amount_cents end) as total_cents,
+            sum(case when grain = 'day' then list_amount_cents end) as list_total_cents,
             count(case when is_whole_detail then 1 end) >= {{ var("group_cap") }} as capped,
             min(cast(is_list_amount_known as integer)) = 1 as is_list_amount_known
         from report_rows

@@ -8,7 +8,7 @@ with
             sum(amount_cents) as total_cents,
             sum(list_amount_cents) as list_total_cents
         from {{ ref("base_cost_report") }}
-        where is_total
+        where grain = 'day'
         group by pull_id, activity_date
     ),
 

@@ -9,16 +9,17 @@
         },
     )
 }}
-
+{#- what no user is behind may be known by product and model alone, with tokens of several prices in one line -#}
+{%- set has_price = "(attribution = 'user' or coalesce(context_window, inference_geo, speed) is not null)" %}
 
 with
     cost_lines as (
         select *
         from {{ ref("fct_claude_costs") }}
-        where cost_type = 'tokens' and token_type is not null and {{ is_touched() }}
+        where cost_type = 'tokens' and token_type is not null and {{ has_price }} and {{ is_touched() }}
     ),
 
-    usage_lines as (select * from {{ ref("fct_claude_usage") }} where is_placed and {{ is_touched() }}),
+    usage_lines as (select * from {{ ref("fct_claude_usage") }} where {{ has_price }} and {{ is_touched() }}),
 
     -- cost and tokens of one key in one shape
     lines as (

@@ -52,79 +52,14 @@ with
             and report_rows.pull_id = days.total_pull_id
     ),
 
-    -- as in cost_lines: every answer counts once with its sign, so the lines add up to the total
-    listed_and_user_counts as (
-        select
-            organization_id,
-            activity_date,
-            {{ usage_dimensions() }},
-            {{ all_counters | join(", ") }},
-            1 as is_listed
-        from report_rows
-        where not is_total
-        union all
-        select
-            organization_id,
-            activity_date,
-            {{ usage_dimensions() }},
-            {% for counter in all_counters %} - {{ counter }}, {% endfor %}
-            0 as is_listed
-        from user_keys
-    ),
-
-    placed_remainders as (
-        select
-            organization_id,
-            activity_date,
-            {{ usage_dimensions() }},
-            {{ sums_of(counters) }},
-            {{ sum_if_all_known("requests") }} as requests
-        from listed_and_user_counts
-        group by organization_id, activity_date, {{ usage_dimensions() }}
-        having max(is_listed) = 1 and coalesce({{ usage_dimensions() }}) is not null
-    ),
-
-    total_and_placed_counts as (
-        select organization_id, activity_date, {{ all_counters | join(", ") }}
-        from report_rows
-        where is_total
-        {% for parts in ["user_keys", "placed_remainders"] %}
-            union all
-            select
-                organization_id,
-                activity_date
-                {% for counter in all_counters %}, - {{ counter }} as {{ counter }} {% endfor %}
-            from {{ parts }}
-        {% endfor %}
-    ),
-
-    unplaced_remainders as (
-        select
-            organization_id,
-            activity_date,
-            {{ sums_of(counters) }},
-            {{ sum_if_all_known("requests") }} as requests
-        from total_and_placed_counts
-        group by organization_id, activity_date
-    ),
-
-    unattributed_lines as (
-        select
-            organization_id,
-            activity_date,
-            true as is_placed,
-            {{ usage_dimensions() }},
-            {{ all_counters | join(", ") }}
-        from placed_remainders
-        union all
-        select
-            organization_id,
-            activity_date,
-            false as is_placed,
-            {{ no_dimensions(usage_dimensions()) }},
-            {{ all_counters | join(", ") }}
-        from unplaced_remainders
-    ),
+    {{
+        unattributed_lines(
+            usage_dimensions(),
+            all_counters,
+            sums_of(counters) ~ ", " ~ sum_if_all_known("requests") ~ " as requests",
+            "coalesce(sum(" ~ all_counters | join("), 0) <> 0 or coalesce(sum(") ~ "), 0) <> 0",
+        )
+    }},
 
     lines as (
         select
@@ -146,10 +81,6 @@ with
             {{ usage_dimensions() }},
             {{ all_counters | join(", ") }}
         from unattributed_lines
-        where
-            {% for counter in all_counters -%}
-                coalesce({{ counter }}, 0) <> 0 {{ "or " if not loop.last }}
-            {%- endfor %}
     )
 
 select
