@@ -118,3 +118,21 @@
         having {{ is_something }}
     )
 {% endmacro %}
+
+{#-
+    Touched days on which part of what no user is behind is told by product and model at most: there, cost and usage of
+    one finer key cannot be set against each other. Code execution has no dimension and no tokens, and counts for nothing.
+-#}
+{% macro days_with_rests() %}
+    select organization_id, activity_date
+    from {{ ref("fct_claude_costs") }}
+    where attribution = 'unattributed' and cost_type is null and {{ is_touched() }}
+    union
+    select organization_id, activity_date
+    from {{ ref("fct_claude_usage") }}
+    where
+        attribution = 'unattributed'
+        and total_tokens <> 0
+        and coalesce(context_window, inference_geo, speed) is null
+        and {{ is_touched() }}
+{% endmacro %}

@@ -62,6 +62,7 @@ def register_stage_1(w: RawWarehouse) -> None:
     w.costs("nearly-capped", D, [], [cost("99", query="total"), *[cost("1", model=key) for key in keys[:99]]])
 
     register_hidden(w)
+    register_hidden_prices(w)
 
     # answers missing: no users' answer, no total, neither but a failed pull, an empty day
     w.organization("partial")
@@ -270,6 +271,37 @@ def register_hidden(w: RawWarehouse) -> None:
         for number, report in enumerate(days):
             w.pull("hidden", f"user_{kind}_report", D + number * DAY, users)
             w.pull("hidden", f"{kind}_report", D + number * DAY, report)
+
+
+def register_hidden_prices(w: RawWarehouse) -> None:
+    """A product that no filter reaches: its tokens and searches are told by key, their cost by product and model alone."""
+    search = {"model": None, "cost_type": "web_search", "token_type": None}
+    key = {"context_window": "0-200k", "speed": "standard"}
+    w.organization("hidden-prices")
+    w.costs(
+        "hidden-prices",
+        D,
+        [cost("2500", user="u1", **key), cost("4", user="u1", **key, **search)],
+        [
+            cost("2604", query="total"),
+            cost("2500", **key),
+            cost("4", **key, **search),
+            *(cost("0", product=f"product-{number:03d}") for number in range(98)),
+            cost("100", query="by_product_model", product="other", cost_type=None, token_type=None),
+        ],
+    )
+    searches = {"server_tool_use": {"web_search_requests": 4}}
+    w.pull("hidden-prices", "user_usage_report", D, [usage(1_000_000, user="u1", **key, **searches)])
+    others = {"product": "other", "server_tool_use": {"web_search_requests": 8}}
+    both = {"server_tool_use": {"web_search_requests": 12}}
+    report = [usage(1_040_000, query="total", **both), usage(1_000_000, **key, **searches), usage(40_000, **key, **others)]
+    w.pull("hidden-prices", "usage_report", D, report)
+
+    w.organization("credits", plan="seat")
+    w.costs("credits", D, [cost("1", user="u1", **search)], [cost("1", query="total"), cost("1", **search)])
+    searched = {"server_tool_use": {"web_search_requests": 40}}
+    w.pull("credits", "user_usage_report", D, [usage(9, user="u1", **searched)])
+    w.pull("credits", "usage_report", D, [usage(9, query="total", **searched), usage(9, **searched)])
 
 
 def register_stage_2(w: RawWarehouse) -> None:

@@ -126,6 +126,22 @@ def test_a_price_is_the_rows_own_amount_over_its_own_tokens(built: Built) -> Non
 def test_credits_of_a_seat_are_no_price(stages: dict[str, Built]) -> None:
     select = "select plan, count(usd_per_million_tokens) from marts.effective_token_prices where organization_id = 'seats' group by all"
     assert stages["1"].query(select) == [("seat", 0)]
+    select = """select plan, web_search_requests, usd_per_thousand_searches, list_usd_per_thousand_searches
+        from marts.line_item_daily_spend where organization_id = 'credits' and cost_type = 'web_search'"""
+    assert stages["1"].query(select) == [("seat", 40, None, None)]
+
+
+def test_where_the_cap_hides_what_no_user_is_behind_prices_are_of_users_alone(built: Built) -> None:
+    rows = built.query(
+        """select usd_per_million_tokens, tokens from marts.effective_token_prices
+        where organization_id = 'hidden-prices'"""
+    )
+    assert rows == [(Decimal(25), 1_000_000)]
+    rows = built.query(
+        """select amount_cents, web_search_requests, usd_per_thousand_searches from marts.line_item_daily_spend
+        where organization_id = 'hidden-prices' and cost_type = 'web_search'"""
+    )
+    assert rows == [(4, 12, Decimal(10))]
 
 
 def test_cache_reads_are_set_against_the_uncached_price_of_their_own_key(built: Built) -> None:
@@ -221,6 +237,33 @@ def test_every_model_and_column_is_described_and_every_mart_has_a_contract(stage
         assert model["config"]["meta"]["dagster"]["group"] == model["schema"]
         if model["schema"] == "marts":
             assert model["config"]["contract"]["enforced"], model["name"]
+            texts = {name: column["description"].lower() for name, column in model["columns"].items()}
+            units = {"usd": "dollar", "cents": "cent"}
+            assert [n for n, text in texts.items() for unit, word in units.items() if unit in n and word not in text] == []
+
+
+def test_every_mart_of_days_or_months_says_how_final_it_is(built: Built) -> None:
+    without = built.query(
+        """select table_name from information_schema.tables where table_schema = 'marts'
+        except select table_name from information_schema.columns where column_name = 'finality'"""
+    )
+    # who and what there is, and who is idle as of a date
+    assert {name for (name,) in without} == {
+        "dim_claude_organizations",
+        "dim_claude_users",
+        "idle_seats",
+        "idle_users",
+    }
+
+
+def test_every_mart_that_divides_cost_says_the_plan(built: Built) -> None:
+    """A seat's cost is usage credits: who divides by it must see that. The others are money as the API said it."""
+    divided = built.query(
+        """select distinct table_name from information_schema.columns
+        where table_schema = 'marts' and regexp_matches(column_name, 'usd_per_|cost_per_|discount|savings|premium|_share$')
+        except select table_name from information_schema.columns where column_name = 'plan'"""
+    )
+    assert divided == []
 
 
 def test_no_day_is_pulled_twice_into_a_revision(built: Built) -> None:

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from onelens_claude.fake_api.pricing import TOKEN_TYPES
+from onelens_claude.fake_api.truth import cents_per_token
+
 from .conftest import BACKFILL_AT, DAILY_AT, FIRST, LAST, REVISED
 
 if TYPE_CHECKING:
@@ -288,6 +291,51 @@ def test_daily_spend_per_user_with_rank_share_and_favourites_is_the_truth(stage:
 
 def test_monthly_spend_per_user_with_rank_share_and_favourites_is_the_truth(stage: Stage) -> None:
     _check_user_spend(stage, "user_monthly_spend", "month", 7)
+
+
+def published(row: dict[str, Any], **standard: str) -> tuple[Decimal, ...]:
+    """Return the published list prices of a key in cents per token, in the order of the counters."""
+    return cents_per_token(*(standard.get(name, row[name]) for name in DIMENSIONS[1:]))
+
+
+@pytest.mark.parametrize("name", ["acme", "initech"])
+def test_a_token_and_a_search_are_priced_as_published(loaded: World, moment: str, name: str) -> None:
+    """Before discount, the price of every key must come out as the published one, though cost is joined with usage."""
+    stage = Stage(loaded, name, moment)
+    rows = [row for row in stage.rows("effective_token_prices") if row["list_usd_per_million_tokens"] is not None]
+    kinds = {token_type: number for number, token_type in enumerate(TOKEN_TYPES)}
+    for row in rows:
+        price = published(row)[kinds[row["token_type"]]] * 10_000
+        assert row["list_usd_per_million_tokens"] == price, row
+        assert row["usd_per_million_tokens"] <= price
+    assert {row["token_type"] for row in rows} == set(kinds)
+    without = [row for row in stage.rows("effective_token_prices") if row["list_usd_per_million_tokens"] is None]
+    assert without == []
+
+    searched = [row for row in stage.rows("line_item_daily_spend") if row["cost_type"] == "web_search"]
+    assert {row["list_usd_per_thousand_searches"] for row in searched} == {10}
+    true = sums(stage.truth("usage"), ("day",), ("web_search_requests",))
+    assert sums(searched, ("day",), ("web_search_requests",)) == true
+
+
+@pytest.mark.parametrize("name", ["acme", "initech"])
+def test_a_premium_is_what_the_same_tokens_cost_more_than_at_standard_speed_and_global_routing(
+    loaded: World, moment: str, name: str
+) -> None:
+    stage = Stage(loaded, name, moment)
+    expected: dict[tuple[Any, ...], Decimal] = defaultdict(Decimal)
+    for row in stage.truth("usage"):
+        prices = published(row, speed="standard", inference_geo="global")
+        counts = [row[counter] for counter in COUNTERS[:5]]
+        cents = sum((price * count for price, count in zip(prices, counts, strict=True)), Decimal(0))
+        expected[row["day"], row["speed"], row["inference_geo"]] += cents + row["web_search_requests"]
+    rows = [row for row in stage.rows("premium_daily_spend") if row["speed"] == "fast" or row["inference_geo"] == "us"]
+    assert "us" in {row["inference_geo"] for row in rows}
+    assert name == "initech" or "fast" in {row["speed"] for row in rows}
+    for row in rows:
+        standard = expected[row["day"], row["speed"], row["inference_geo"]]
+        assert row["standard_list_amount_cents"] == standard
+        assert row["premium_list_amount_usd"] == (row["list_amount_cents"] - standard) / 100
 
 
 def test_adoption_counts_people_as_the_server_does(stage: Stage) -> None:

@@ -9,17 +9,24 @@
         },
     )
 }}
-{#- what no user is behind may be known by product and model alone, with tokens of several prices in one line -#}
-{%- set has_price = "(attribution = 'user' or coalesce(context_window, inference_geo, speed) is not null)" %}
 
 with
-    cost_lines as (
-        select *
-        from {{ ref("fct_claude_costs") }}
-        where cost_type = 'tokens' and token_type is not null and {{ has_price }} and {{ is_touched() }}
-    ),
+    days_with_rests as ({{ days_with_rests() }}),
 
-    usage_lines as (select * from {{ ref("fct_claude_usage") }} where {{ has_price }} and {{ is_touched() }}),
+    -- on such a day, what no user is behind has tokens whose cost is not told, or the other way round
+    {% for lines, fact in [("cost_lines", "fct_claude_costs"), ("usage_lines", "fct_claude_usage")] %}
+        {{ lines }} as (
+            select *
+            from {{ ref(fact) }}
+            where
+                {{ is_touched() }}
+                and (
+                    attribution = 'user'
+                    or (organization_id, activity_date)
+                    not in (select organization_id, activity_date from days_with_rests)
+                )
+        ),
+    {% endfor %}
 
     -- cost and tokens of one key in one shape
     lines as (
@@ -32,6 +39,7 @@ with
             list_amount_cents,
             cast(null as bigint) as tokens
         from cost_lines
+        where cost_type = 'tokens' and token_type is not null
         {% for token_type, counter in token_type_counters().items() %}
             union all
             select

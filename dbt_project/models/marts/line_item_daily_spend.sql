@@ -11,6 +11,8 @@
 }}
 
 with
+    days_with_rests as ({{ days_with_rests() }}),
+
     cost_items as (
         select
             organization_id,
@@ -19,6 +21,8 @@ with
             sum(amount_cents) as amount_cents,
             sum(list_amount_cents) as list_amount_cents,
             sum(case when attribution = 'unattributed' then amount_cents else 0 end) as unattributed_cents,
+            sum(case when attribution = 'user' then amount_cents end) as user_amount_cents,
+            sum(case when attribution = 'user' then list_amount_cents end) as user_list_amount_cents,
             count(distinct user_id) as user_count
         from {{ ref("fct_claude_costs") }}
         where {{ is_touched() }}
@@ -30,7 +34,8 @@ with
             organization_id,
             activity_date,
             sum(total_tokens) as total_tokens,
-            sum(web_search_requests) as web_search_requests
+            sum(web_search_requests) as web_search_requests,
+            sum(case when attribution = 'user' then web_search_requests end) as user_web_search_requests
         from {{ ref("fct_claude_usage") }}
         where {{ is_touched() }}
         group by organization_id, activity_date
@@ -45,6 +50,10 @@ with
             case
                 when cost_type = 'web_search' then usage_totals.web_search_requests
             end as web_search_requests,
+            case
+                when cost_type = 'web_search' then usage_totals.user_web_search_requests
+            end as user_web_search_requests,
+            days_with_rests.activity_date is not null as has_rests,
             days.finality
         from cost_items
         inner join
@@ -55,6 +64,10 @@ with
             usage_totals
             on cost_items.organization_id = usage_totals.organization_id
             and cost_items.activity_date = usage_totals.activity_date
+        left join
+            days_with_rests
+            on cost_items.organization_id = days_with_rests.organization_id
+            and cost_items.activity_date = days_with_rests.activity_date
         left join
             {{ ref("dim_claude_organizations") }} as organizations
             on cost_items.organization_id = organizations.organization_id
@@ -74,11 +87,23 @@ select
     {{ cents_to_usd("list_amount_cents - amount_cents") }} as discount_usd,
     cast(total_tokens as bigint) as total_tokens,
     cast(web_search_requests as bigint) as web_search_requests,
-    -- cents per search x 10 = dollars per thousand searches
-    {{ divide_rounded("amount_cents", "web_search_requests", multiplier=10, digits=6) }}
-    as usd_per_thousand_searches,
-    {{ divide_rounded("list_amount_cents", "web_search_requests", multiplier=10, digits=6) }}
-    as list_usd_per_thousand_searches,
+    -- cents per search x 10 = dollars per thousand searches; of users alone where others' searches may have
+    -- a cost that
+    -- is not told. A seat's credits are not the price of its searches.
+    {% for list in ["", "list_"] %}
+        case
+            when plan = 'seat'
+            then null
+            when has_rests
+            then
+                {{
+                    divide_rounded(
+                        "user_" ~ list ~ "amount_cents", "user_web_search_requests", multiplier=10, digits=6
+                    )
+                }}
+            else {{ divide_rounded(list ~ "amount_cents", "web_search_requests", multiplier=10, digits=6) }}
+        end as {{ list }}usd_per_thousand_searches,
+    {% endfor %}
     user_count,
     finality,
     {{ built_through_sequence(["fct_claude_costs", "fct_claude_usage"]) }} as built_through_sequence
