@@ -16,14 +16,22 @@ if TYPE_CHECKING:
 
     from worlds import World
 
+    from onelens_claude.fake_api.spec import RevisionKind
+
 FIRST, LAST = dt.date(2026, 10, 15), dt.date(2026, 11, 19)
 REVISED = dt.date(2026, 10, 21)
 BACKFILL_AT = "2026-11-20T12:00:00+00:00"
 DAILY_AT = "2026-11-21T12:00:00+00:00"
 
 
-def _revision(kind: str, percent: int = 20) -> Revision:
-    return Revision(REVISED, kind, effective_at=dt.datetime.fromisoformat("2026-11-21T00:00:00+00:00"), percent=percent)  # type: ignore[arg-type]
+NEWEST = LAST + dt.timedelta(days=1)
+"""The newest day at the `daily`."""
+REVISED_AGES: dict[int, RevisionKind] = {1: "up", 3: "down", 7: "empty", 29: "new_user", 31: "up"}
+"""How umbrella's days of these ages, counted from the newest, change before the `daily`."""
+
+
+def _revision(kind: RevisionKind, percent: int = 20, day: dt.date = REVISED) -> Revision:
+    return Revision(day, kind, effective_at=dt.datetime.fromisoformat("2026-11-21T00:00:00+00:00"), percent=percent)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def loaded() -> Iterator[World]:
-    """Three organisations on two servers: a backfill, and a `daily` on the next day after revisions.
+    """Four organisations on two servers: a backfill, and a `daily` on the next day after revisions.
 
     The serving copy as it was after the backfill is kept as `data/first.duckdb`. The clock stands at the backfill.
     """
@@ -51,6 +59,14 @@ def loaded() -> Iterator[World]:
             name="Globex",
             first_day=FIRST,
             revisions=(_revision("new_user"), _revision("down")),
+        ),
+        "umbrella": OrganizationSpec(
+            api_key="sk-ant-api01-umbrella",
+            seed=5,
+            users=12,
+            name="Umbrella",
+            first_day=FIRST,
+            revisions=tuple(_revision(kind, day=NEWEST - dt.timedelta(days=age)) for age, kind in REVISED_AGES.items()),
         ),
     }
     elsewhere = {

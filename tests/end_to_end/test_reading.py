@@ -69,14 +69,14 @@ def test_a_query_can_only_read_the_serving_copy(loaded, sql):
 
 def test_status_names_every_endpoint_of_every_organisation_as_complete(loaded):
     found = loaded.good("status", "--json").json["status"]
-    assert len({(one["organization_id"], one["endpoint"]) for one in found}) == 27
+    assert len({(one["organization_id"], one["endpoint"]) for one in found}) == 36
     assert {one["state"] for one in found} == {"complete"}
     assert {one["complete_through"] for one in found} == {"2026-11-19"}
     assert all(one["gaps"] == [] for one in found)
     cost = next(one for one in found if one["endpoint"] == "cost_report")
     assert cost["first_day"] == "2026-10-15"
     assert 0 < cost["provisional_days"] <= 30
-    assert loaded.good("status").stdout.count("complete") >= 27
+    assert loaded.good("status").stdout.count("complete") >= 36
 
 
 def test_the_runs_of_commands_are_in_dagster_under_their_jobs_names(loaded):

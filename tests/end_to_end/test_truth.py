@@ -193,7 +193,7 @@ def test_the_fact_adds_up_to_the_ungrouped_total_on_every_day(loaded: World, mom
         select organization_id, activity_date, total_cents, cents, list_total_cents, list_cents
         from marts.cost_reconciliation full join fact using (organization_id, activity_date)"""
     found = loaded.rows(sql, path=Stage(loaded, "acme", moment).database)
-    assert len(found) == 3 * (36 if moment == BACKFILL_AT else 37)
+    assert len(found) == 4 * (36 if moment == BACKFILL_AT else 37)
     for row in found:
         assert row["total_cents"] == (row["cents"] or 0), row
         assert row["list_total_cents"] == (row["list_cents"] or 0), row
@@ -393,7 +393,7 @@ def test_a_day_that_did_not_change_keeps_its_one_pull(loaded: World) -> None:
 
 def test_two_organizations_with_one_key_on_two_servers_stay_apart(loaded: World) -> None:
     ids = loaded.rows("select count(distinct api_organization_id) as n from marts.dim_claude_organizations")
-    assert ids == [{"n": 3}]
+    assert ids == [{"n": 4}]
     users = {
         name: {row["user_id"] for row in Stage(loaded, name, BACKFILL_AT).rows("dim_claude_users")}
         for name in ORGANIZATIONS
