@@ -1,0 +1,50 @@
+"""Tokens of the priority tier, from `/usage` over HTTP to the estimate, against the server's truth and list prices."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from places import organization
+
+from onelens_claude.fake_api.truth import TOKEN_FIELDS, cents_per_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Dbt
+    from places import Place
+
+DAY = dt.date(2026, 11, 10)
+
+
+def test_priority_tokens_are_estimated_at_list_price_and_never_inside_the_cost(
+    place: Callable[..., Place], dbt: Dbt
+) -> None:
+    here = place({"acme": organization(users=40, service_tiers=True, first_day=DAY)})
+    for endpoint in ("user_cost_report", "user_usage_report", "cost_report", "usage_report", "usage"):
+        here.land(endpoint, str(DAY))
+    assert here.requests("/usage")
+    dbt(here.settings.warehouse_path, "build", "--select", "list_prices", "--exclude-resource-type", "unit_test")
+    dbt(here.settings.warehouse_path, "run", "--select", "+priority_tier_estimates", "+cost_reconciliation")
+
+    true = here.truth("usage", str(DAY), str(DAY), by="model,service_tier")["rows"]
+    expected: dict[str, tuple[int, Decimal]] = {}
+    for row in (row for row in true if row["service_tier"] == "priority"):
+        prices = cents_per_token(row["model"], "0-200k", "global", "standard")
+        cents = sum(price * row[name] for price, name in zip(prices, TOKEN_FIELDS, strict=True))
+        expected[row["model"]] = (row["total_tokens"], Decimal(cents))
+    rows = here.query(
+        "select model, total_tokens, estimated_list_amount_cents, unpriced_tokens, is_estimate, price_source"
+        " from marts.priority_tier_estimates"
+    )
+    assert expected
+    assert {row[0]: row[1:3] for row in rows} == expected
+    assert {row[3:5] for row in rows} == {(0, True)}
+    assert "observed" in Counter(row[5] for row in rows)
+
+    spent = here.query("select sum(amount_cents), sum(list_amount_cents) from marts.fct_claude_costs")
+    (day,) = here.truth("days", str(DAY), str(DAY))["rows"]
+    assert spent == [(Decimal(day["amount"]), Decimal(day["list_amount"]))]
