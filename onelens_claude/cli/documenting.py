@@ -29,7 +29,8 @@ def docs(
         with warehouse.writer():
             pass
         target = Path(folder, "target")
-        for arguments in (["run"], ["docs", "generate", "--static", "--no-compile"]):
+        build = ["build", "--resource-type", "seed", "--resource-type", "model"]
+        for arguments in (build, ["docs", "generate", "--static", "--no-compile"]):
             _dbt([*arguments, "--target-path", str(target)], warehouse)
         out.mkdir(parents=True, exist_ok=True)
         page = out / "index.html"

@@ -10,6 +10,7 @@ import duckdb
 import pytest
 import typer.main
 import yaml
+from worlds import run_main
 
 from onelens_claude.cli import app
 from onelens_claude.settings import Settings, load_settings
@@ -46,6 +47,22 @@ def test_every_mart_has_an_example_query(loaded: World) -> None:
     without = {table for table in tables if f"marts.{table}" not in text}
     # Facts and per-user twins of what the examples show; named here so that a new mart must be thought about.
     assert without <= {"fct_claude_usage", "idle_users", "user_daily_engagement", "user_monthly_unit_economics"}
+
+
+def test_the_catalogue_is_one_file_made_offline_with_every_mart_and_what_is_made_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nobody listens there
+    assert run_main(["docs", "--out", str(tmp_path / "site")]) == 0
+    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    marts = {path.stem for path in (ROOT / "dbt_project/models/marts").glob("*.sql")}
+    assert len(marts) > 20
+    assert {mart for mart in marts if f"model.onelens_claude.{mart}" not in page} == set()
+    assert "decimal(38,12)" in page.lower()
+    for exposure in ("management_report", "alerts"):
+        assert f"exposure.onelens_claude.{exposure}" in page
+    assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=.https?://", page)
 
 
 def test_every_command_is_in_the_readme() -> None:
