@@ -13,7 +13,7 @@ from onelens_claude.assets.raw import GROUP, ROUNDING_DUST_CENTS, WRITER_POOL
 from onelens_claude.clock import utc_now
 from onelens_claude.endpoints import ENDPOINTS, Endpoint
 from onelens_claude.resources import Onelens
-from onelens_claude.status import EndpointStatus, endpoint_status
+from onelens_claude.status import EndpointStatus, endpoint_status, in_spans
 
 _MARTS = "marts"
 _SHOWN = 20
@@ -38,7 +38,14 @@ def _build_completeness(endpoint: Endpoint) -> dg.AssetChecksDefinition:
             return dg.AssetCheckResult(passed=True, description="Switched off in the settings (optional_endpoints).")
         with onelens.warehouse().writer() as connection:
             found = [
-                endpoint_status(connection, organization.id, endpoint, utc_now())
+                endpoint_status(
+                    connection,
+                    organization.id,
+                    endpoint,
+                    utc_now(),
+                    revision_days=settings.polling.revision_days,
+                    backfill_start=organization.backfill_start,
+                )
                 for organization in settings.organizations
             ]
         wrong = [one for one in found if not one.is_complete]
@@ -60,8 +67,7 @@ def _table(found: Sequence[EndpointStatus]) -> dg.TableMetadataValue:
                     "organization": one.organization_id,
                     "state": one.state.value,
                     "complete up to": str(one.complete_through or ""),
-                    "missing days": len(one.gaps),
-                    "first missing": str(one.gaps[0]) if one.gaps else "",
+                    "missing": in_spans(one.gaps) if one.gaps else "",
                     "reason": one.reason,
                 }
             )

@@ -283,8 +283,9 @@ def request_parameters(endpoint: Endpoint, query: Query, window: Window) -> list
         parameters = [
             ("starting_at", f"{window.start}T00:00:00Z"),
             ("ending_at", f"{window.end}T00:00:00Z"),
-            ("time_bucket_width" if endpoint.shape is Shape.FLAT_ROWS else "bucket_width", "1d"),
         ]
+        if query.by_day:
+            parameters.append(("time_bucket_width" if endpoint.shape is Shape.FLAT_ROWS else "bucket_width", "1d"))
     parameters += [("group_by[]", dimension) for dimension in query.group_by]
     parameters += list(query.filters.items())
     if endpoint.page_size:

@@ -64,6 +64,8 @@ class Query:
     group_by: tuple[str, ...] = ()
     filters: Mapping[str, str] = field(default_factory=dict)
     """Filter parameter (`products[]`, ...) to its one value: a piece of a capped answer."""
+    by_day: bool = True
+    """Off: rows of the whole window, which no pull asks for; a seventh of the pages where a week is only compared."""
 
 
 TOTAL = Query("total")

@@ -14,9 +14,9 @@ import shutil
 import threading
 import time
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -41,6 +41,10 @@ _log = logging.getLogger(__name__)
 
 FETCH_THREADS = 4
 """Requests in flight per organisation; more gain nothing at 60 a minute."""
+_ALONE = 2
+"""So many first requests of an organisation go one at a time: they may say that others need not be sent."""
+_ASKED_AHEAD = 60
+"""Requests handed to the threads, so that they go on while a batch is appended."""
 _FAILURES_IN_A_ROW = 3
 _FINAL = (
     errors.AuthenticationError,
@@ -109,11 +113,14 @@ class Landing:
         clients: Mapping[str, AnalyticsClient],
         *,
         on_progress: Callable[[int, int], None] | None = None,
+        latest_days: dict[str, errors.NotYetAvailableError] | None = None,
     ) -> None:
         self._settings = settings
         self._warehouse = warehouse
         self._clients = clients
         self._on_progress = on_progress
+        self.latest_days = {} if latest_days is None else latest_days
+        """Per organisation what the API said about its newest day; only endpoints of one family may share it."""
         self._spool_folder = warehouse.path.parent / "spool"
         self._quarantine_folder = warehouse.path.parent / "quarantine"
 
@@ -136,7 +143,8 @@ class Landing:
     def _plan(self, endpoint: Endpoint, days_by_organization: Mapping[str, Iterable[dt.date]]) -> _Plan:
         now = utc_now()
         oldest = first_available_day(now.date())
-        newest = newest_possible_day(now, Family.COST)  # yesterday: whether engagement has it, the API says itself
+        newest = newest_possible_day(now, endpoint.family)
+        yesterday = newest_possible_day(now, Family.COST)
         plan = _Plan()
         for organization_id, days in days_by_organization.items():
             asked = []
@@ -146,8 +154,10 @@ class Landing:
                     reason = f"the API holds nothing before {oldest}"
                 elif day < start:
                     reason = f"the settings' backfill_start is {start}"
-                elif day > newest:
+                elif day > yesterday:
                     reason = f"{day} is not over yet (UTC)"
+                elif day > newest:
+                    reason = f"{endpoint.family} of {day} is aggregated at 10:00 UTC"
                 else:
                     asked.append(day)
                     continue
@@ -232,61 +242,69 @@ class _Work:
         self._stopped: dict[str, errors.OnelensError] = {}
         """Organisations whose key or host failed for good: asking again for each window would not help."""
         self._failures_in_a_row: Counter[str] = Counter()
-        self._latest_day: dict[str, errors.NotYetAvailableError] = {}
         self._guard = threading.Lock()
 
     def run(self, requests: list[PullRequest]) -> list[DayOutcome]:
         """Fetch in parallel per organisation, append in batches, return the outcomes."""
-        organizations = {request.organization_id for request in requests}
-        with ThreadPoolExecutor(max_workers=FETCH_THREADS * max(1, len(organizations))) as executor:
-            slots = {organization: threading.Semaphore(FETCH_THREADS) for organization in organizations}
-            futures: dict[Future[_Fetched], PullRequest] = {}
+        queues = _queues(requests)
+        with ExitStack() as stack:
+            executors = {one: stack.enter_context(ThreadPoolExecutor(FETCH_THREADS)) for one in queues}
             try:
-                for request in _interleaved(requests):
-                    futures[executor.submit(self._fetch, request, slots[request.organization_id])] = request
-                self._collect(futures)
+                self._collect(executors, queues)
             except BaseException:  # Ctrl-C, or a warehouse that cannot be written: nobody waits for minutes
-                executor.shutdown(wait=False, cancel_futures=True)
-                for organization in organizations:
+                for organization, executor in executors.items():
+                    executor.shutdown(wait=False, cancel_futures=True)
                     self._landing.client(organization).stop()
                 raise
         return self._outcomes
 
-    def _collect(self, futures: dict[Future[_Fetched], PullRequest]) -> None:
-        open_futures = set(futures)
-        while open_futures:
-            finished, open_futures = wait(open_futures, timeout=1.0, return_when=FIRST_COMPLETED)
-            for future in finished:
+    def _collect(self, executors: Mapping[str, ThreadPoolExecutor], queues: Mapping[str, deque[PullRequest]]) -> None:
+        """Keep every organisation's threads busy and take what they fetched; the first requests go one at a time."""
+        futures: dict[Future[_Fetched], PullRequest] = {}
+        ended: Counter[str] = Counter()
+        while True:
+            open_requests = Counter(request.organization_id for request in futures.values())
+            for organization, queue in queues.items():
+                ahead = 1 if ended[organization] < _ALONE else _ASKED_AHEAD
+                for _ in range(min(ahead - open_requests[organization], len(queue))):
+                    request = queue.popleft()
+                    futures[executors[organization].submit(self._fetch, request)] = request
+            if not futures:
+                break
+            for future in wait(futures, timeout=1.0, return_when=FIRST_COMPLETED).done:
                 asked = futures.pop(future)
-                try:
-                    fetched = future.result()
-                except errors.WarehouseError:
-                    raise
-                except errors.OnelensError as error:
-                    self._fetch_failed(asked, error)
-                    continue
-                self._batch.append(fetched.pull)
-                if fetched.late:
-                    rest = Window(fetched.pull.request.window.end, asked.window.end)
-                    self._failures.append(_Failed(replace(asked, window=rest), fetched.late))
-                    self._note(rest, asked.organization_id, DayStatus.UNAVAILABLE, fetched.late.reason)
+                ended[asked.organization_id] += 1
+                self._take(future, asked)
             if self._batch_is_due():
                 self._flush()
         self._flush()
 
-    def _fetch(self, request: PullRequest, slot: threading.Semaphore) -> _Fetched:
+    def _take(self, future: Future[_Fetched], asked: PullRequest) -> None:
+        try:
+            fetched = future.result()
+        except errors.WarehouseError:
+            raise
+        except errors.OnelensError as error:
+            self._fetch_failed(asked, error)
+            return
+        self._batch.append(fetched.pull)
+        if fetched.late:
+            rest = Window(fetched.pull.request.window.end, asked.window.end)
+            self._failures.append(_Failed(replace(asked, window=rest), fetched.late))
+            self._note(rest, asked.organization_id, DayStatus.UNAVAILABLE, fetched.late.reason)
+
+    def _fetch(self, request: PullRequest) -> _Fetched:
         """Fetch a request, or as much of its window as is there already."""
         late: errors.NotYetAvailableError | None = None
-        with slot:
-            while True:
-                self._stop_early(request)
-                try:
-                    return _Fetched(self._ask(request), late)
-                except errors.NotYetAvailableError as error:
-                    shorter = _until(request, error.latest_day)
-                    if shorter is None:
-                        raise
-                    late, request = error, shorter
+        while True:
+            self._stop_early(request)
+            try:
+                return _Fetched(self._ask(request), late)
+            except errors.NotYetAvailableError as error:
+                shorter = _until(request, error.latest_day)
+                if shorter is None:
+                    raise
+                late, request = error, shorter
 
     def _ask(self, request: PullRequest) -> FetchedPull:
         """Fetch once, and remember what it says about the organisation's other requests."""
@@ -295,7 +313,7 @@ class _Work:
             pull = fetch(self._landing.client(organization_id), request, self._spool)
         except errors.NotYetAvailableError as error:
             with self._guard:
-                self._latest_day[organization_id] = error
+                self._landing.latest_days[organization_id] = error
             raise
         except (errors.ApiError, errors.SettingsError) as error:
             is_final = isinstance(error, _FINAL) and error.body is None
@@ -312,7 +330,7 @@ class _Work:
         """Raise what is already known to come instead of asking for it."""
         with self._guard:
             stopped = self._stopped.get(request.organization_id)
-            late = self._latest_day.get(request.organization_id)
+            late = self._landing.latest_days.get(request.organization_id)
         if stopped:
             raise _NotAskedError(stopped)
         if late and late.latest_day and request.window.start > late.latest_day:
@@ -417,6 +435,16 @@ def _until(request: PullRequest, latest_day: dt.date | None) -> PullRequest | No
     return replace(request, window=Window(request.window.start, latest_day + dt.timedelta(days=1)))
 
 
-def _interleaved(requests: list[PullRequest]) -> list[PullRequest]:
-    """Order requests so that every organisation advances, oldest windows first."""
-    return sorted(requests, key=lambda request: (request.window.start, request.organization_id))
+def _queues(requests: list[PullRequest]) -> dict[str, deque[PullRequest]]:
+    """Return what each organisation is asked, oldest windows first, but the newest second.
+
+    The oldest leaves a trace of where the range begins, even where the key is refused; the newest says up to which day
+    there is anything, before several requests are on their way for days that are not there yet.
+    """
+    queues: dict[str, deque[PullRequest]] = defaultdict(deque)
+    for request in sorted(requests, key=lambda request: request.window.start):
+        queues[request.organization_id].append(request)
+    for queue in queues.values():
+        if len(queue) > _ALONE:
+            queue.insert(1, queue.pop())
+    return queues

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onelens_claude.clock import naive_utc, utc_now
-from onelens_claude.endpoints import ENDPOINTS, Endpoint, Family, first_available_day, newest_possible_day
+from onelens_claude.endpoints import (
+    ENDPOINTS,
+    FIRST_DAY,
+    Endpoint,
+    Family,
+    first_available_day,
+    newest_possible_day,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,10 +68,15 @@ def held_days(
 def first_expected_day(
     connection: duckdb.DuckDBPyConnection, organization_id: str, endpoint: Endpoint
 ) -> dt.date | None:
-    """Return the oldest day anyone ever asked this endpoint for; null when it was never asked."""
+    """Return the oldest day anyone ever asked the organisation for; null when it was never asked.
+
+    The nine belong together, so that a backfill that was killed between two of them leaves gaps in all that were to
+    come. An optional endpoint begins when it is switched on.
+    """
+    together = [endpoint] if endpoint.is_optional else [one for one in ENDPOINTS.values() if not one.is_optional]
     row = connection.execute(
-        "select min(window_start) from claude_raw.pulls where organization_id = ? and endpoint = ?",
-        [organization_id, endpoint.name],
+        "select min(window_start) from claude_raw.pulls where organization_id = ? and list_contains(?, endpoint)",
+        [organization_id, [one.name for one in together]],
     ).fetchone()
     return row[0] if row else None
 
@@ -76,20 +88,22 @@ def days_to_pull(
     *,
     revision_days: int,
     days: Iterable[dt.date] | None = None,
+    backfill_start: dt.date = FIRST_DAY,
     now: dt.datetime | None = None,
 ) -> list[dt.date]:
     """Return the days that `daily` has to pull, oldest first: new, missing, incomplete, and those to settle.
 
-    Looked at are `days`, or everything from the oldest day ever asked for to the newest that can exist. A day is
+    Looked at are `days`, or everything from the oldest day ever asked for to the newest that can exist. What the API
+    no longer holds, and what lies before `backfill_start`, is left as it is. A day is
     settled by one pull after its last possible change (cost: `revision_days`, engagement: 4 days).
     """
     now = now or utc_now()
     newest = newest_possible_day(now, endpoint.family)
     if days is None:
         first = first_expected_day(connection, organization_id, endpoint) or newest
-        first = max(min(first, newest), first_available_day(now.date()))
-        days = [first + dt.timedelta(days=n) for n in range((newest - first).days + 1)]
-    candidates = [day for day in sorted(days) if day <= newest]
+        days = [first + dt.timedelta(days=n) for n in range((newest - first).days + 1)] or [newest]
+    oldest = max(first_available_day(now.date()), backfill_start)
+    candidates = [day for day in sorted(days) if oldest <= day <= newest]
     if not candidates:
         return []
     held = held_days(connection, organization_id, endpoint, candidates[0], candidates[-1])

@@ -6,16 +6,23 @@ file and a rotated key is used on the next run. Keys never enter Dagster's confi
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+import duckdb
+from filelock import FileLock, Timeout
+
 from onelens_claude.client import AnalyticsClient
+from onelens_claude.endpoints import ENDPOINTS, Family
 from onelens_claude.landing import Landing
 from onelens_claude.rate_limit import SharedRateLimit
 from onelens_claude.settings import Organization, Settings, load_settings
 from onelens_claude.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from onelens_claude.errors import NotYetAvailableError
 
     OnProgress = Callable[[str, int, int], None]
 
@@ -28,6 +35,8 @@ class Onelens:
 
     def __init__(self, settings: Settings | None = None, *, on_progress: OnProgress | None = None) -> None:
         self._given = settings
+        self._latest_days: dict[Family, dict[str, NotYetAvailableError]] = {family: {} for family in Family}
+        """What the API said about its newest day: asked once, not once per endpoint."""
         self._on_progress = on_progress
 
     def settings(self) -> Settings:
@@ -38,6 +47,23 @@ class Onelens:
         """Return the two database files of the settings."""
         settings = self.settings()
         return Warehouse(settings.warehouse_path, settings.serving_path)
+
+    @contextmanager
+    def newest_reader(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """Yield the newest state there is to read: the working file, or the serving copy while somebody writes.
+
+        Null where there is neither. The working file also knows what a backfill brought that was killed.
+        """
+        warehouse = self.warehouse()
+        with ExitStack() as stack:
+            connection = None
+            with suppress(Timeout, OSError, duckdb.Error):
+                if warehouse.path.exists():
+                    stack.enter_context(FileLock(warehouse.lock_path, blocking=False))
+                    connection = stack.enter_context(duckdb.connect(str(warehouse.path), read_only=True))
+            if connection is None and warehouse.serving_path.exists():
+                connection = stack.enter_context(warehouse.reader())
+            yield connection
 
     def client(self, organization: Organization) -> AnalyticsClient:
         """Return a client of one organisation that reads its key anew for each request."""
@@ -62,4 +88,5 @@ class Onelens:
 
         settings = self.settings()
         clients = {organization.id: self.client(organization) for organization in settings.organizations}
-        return Landing(settings, self.warehouse(), clients, on_progress=on_progress)
+        latest_days = self._latest_days[ENDPOINTS[endpoint].family]
+        return Landing(settings, self.warehouse(), clients, on_progress=on_progress, latest_days=latest_days)

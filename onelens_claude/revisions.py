@@ -3,12 +3,14 @@
 Cost and usage of a day may change for 30 days. Pulling every user's rows of 30 days each day would cost thousands of
 requests; instead the organisation's totals and its top groups are asked for (per 31 days: two requests for cost, two
 for usage) and compared with what is stored. Changes that cancel out in all of these are found by asking one older
-week a day, in rotation, for each user's totals. Reads only; imports no Dagster.
+week a day, in rotation, for each user's total of that week (a request per thousand users), and only where one differs
+day by day. Reads only; imports no Dagster.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from onelens_claude.appending import append_pulls
+from onelens_claude.client import Window
 from onelens_claude.clock import utc_now
 from onelens_claude.endpoints import (
     COST_DIMENSIONS,
@@ -27,6 +30,7 @@ from onelens_claude.endpoints import (
     Query,
     newest_possible_day,
 )
+from onelens_claude.errors import ApiError, StoppedError
 from onelens_claude.fetching import PullRequest, fetch
 from onelens_claude.landing import windows
 from onelens_claude.ledger import held_days
@@ -38,8 +42,12 @@ if TYPE_CHECKING:
     from onelens_claude.client import AnalyticsClient
     from onelens_claude.warehouse import Warehouse
 
+_log = logging.getLogger(__name__)
 _WEEK = 7
-_USER_TOTALS = Query("user_totals")
+_USERS_WEEK = Query("users_week", by_day=False)
+_USERS_DAYS = Query("users_days")
+_ROUNDING_DUST_CENTS = "0.01"
+"""A week's sum may be rounded otherwise than its days' sums."""
 
 _COMPARED = {
     "cost_report": (*COST_DIMENSIONS, "amount", "list_amount"),
@@ -60,7 +68,8 @@ def revised_days(
 ) -> list[dt.date]:
     """Return the held days, oldest first, whose cost or usage the API tells otherwise than the serving copy.
 
-    Raises the client's ApiErrors and WarehouseError.
+    Raises the client's ApiErrors, StoppedError and WarehouseError; where only the deep check fails, what the probes
+    found still counts.
     """
     newest = newest_possible_day(utc_now(), Family.COST)
     first = newest - dt.timedelta(days=revision_days)
@@ -74,10 +83,29 @@ def revised_days(
             changed |= _differing(probes, client.organization_id, endpoint, held)
         week = _week_of_today(newest, revision_days) & held - changed
         if deep_check and week:
-            user_totals = replace(ENDPOINTS["user_cost_report"], queries=(_USER_TOTALS,))
-            _load(probes, client, user_totals, week, Path(folder))
-            changed |= _differing_users(probes, client.organization_id, week)
+            try:
+                changed |= _deep_check(probes, client, week, Path(folder))
+            except (ApiError, StoppedError) as error:
+                _log.warning("The deep check of %s to %s did not end: %s", min(week), max(week), error)
     return sorted(changed)
+
+
+def _deep_check(
+    probes: duckdb.DuckDBPyConnection, client: AnalyticsClient, week: set[dt.date], folder: Path
+) -> set[dt.date]:
+    """Return the days on which a user's cost is told otherwise: first asked about the week as a whole."""
+    users = ENDPOINTS["user_cost_report"]
+    suspected: set[dt.date] = set()
+    for window in windows(week, users.window_days):
+        pull = fetch(
+            client, PullRequest(client.organization_id, replace(users, queries=(_USERS_WEEK,)), window), folder
+        )
+        if _differs_by_user(probes, client.organization_id, window.days, [str(page.path) for page in pull.pages]):
+            suspected |= set(window.days)
+    if not suspected:
+        return set()
+    _load(probes, client, replace(users, queries=(_USERS_DAYS,)), suspected, folder)
+    return _differing_users(probes, client.organization_id, suspected)
 
 
 def _probes(warehouse: Warehouse) -> duckdb.DuckDBPyConnection:
@@ -96,10 +124,24 @@ def _load(
     days: Iterable[dt.date],
     folder: Path,
 ) -> None:
-    """Ask for the days and append the answers, by the same path as any pull."""
-    for window in windows(days, endpoint.window_days):
+    """Ask for the days and append the answers, by the same path as any pull.
+
+    Days in between that are not held cost nothing more: a window is as wide as the endpoint allows.
+    """
+    for window in _widest_windows(sorted(days), endpoint.window_days):
         request = PullRequest(client.organization_id, endpoint, window)
         append_pulls(probes, [fetch(client, request, folder, split_capped=False)], run_id=None)
+
+
+def _widest_windows(days: list[dt.date], longest: int) -> list[Window]:
+    """Return the fewest windows that cover the days, whatever lies between."""
+    found: list[Window] = []
+    for day in days:
+        if found and (day - found[-1].start).days < longest:
+            found[-1] = Window(found[-1].start, day + dt.timedelta(days=1))
+        else:
+            found.append(Window(day, day + dt.timedelta(days=1)))
+    return found
 
 
 def _differing(
@@ -118,6 +160,41 @@ def _differing(
     )
 
 
+def _differs_by_user(
+    probes: duckdb.DuckDBPyConnection, organization_id: str, days: list[dt.date], files: list[str]
+) -> bool:
+    """Tell whether a user's total over the days is another one than the files of a whole window say."""
+    row = probes.execute(
+        f"""with {_CURRENT_DAYS},
+        probed as (
+            select r.actor.user_id as user_id, sum(r.amount::decimal(38, 12)) as cents,
+                sum(r.list_amount::decimal(38, 12)) as list_cents
+            from (
+                select unnest(data) as r
+                from read_json($files, columns = {{data: '{_USER_TOTAL}'}}, maximum_object_size = 100_000_000)
+            )
+            group by user_id
+        ),
+        held as (
+            select actor.user_id as user_id, sum(amount::decimal(38, 12)) as cents,
+                sum(list_amount::decimal(38, 12)) as list_cents
+            from stored.claude_raw.user_cost_report_rows as held
+            semi join current_days on held.pull_id = current_days.pull_id
+                and held.activity_date = current_days.day and current_days.endpoint = 'user_cost_report'
+            group by user_id
+        )
+        select count(*)
+        from probed full join held using (user_id)
+        where abs(coalesce(probed.cents, 0) - coalesce(held.cents, 0)) > $dust::decimal(38, 12)
+            or abs(coalesce(probed.list_cents, 0) - coalesce(held.list_cents, 0)) > $dust::decimal(38, 12)""",
+        {"organization_id": organization_id, "days": days, "files": files, "dust": _ROUNDING_DUST_CENTS},
+    ).fetchone()
+    return bool(row and row[0])
+
+
+_USER_TOTAL = "struct(actor struct(user_id varchar), amount varchar, list_amount varchar)[]"
+
+
 def _differing_users(probes: duckdb.DuckDBPyConnection, organization_id: str, days: Iterable[dt.date]) -> set[dt.date]:
     columns = """activity_date, actor_user_id, sum(amount) as cents, sum(list_amount) as list_cents"""
     return _days_only_in_one(
@@ -132,18 +209,21 @@ def _differing_users(probes: duckdb.DuckDBPyConnection, organization_id: str, da
     )
 
 
+_CURRENT_DAYS = """current_days as (
+    select endpoint, day, arg_max(pull_id, (fetched_at, pull_sequence)) as pull_id
+    from stored.claude_raw.pulls
+    join (select unnest($days::date[]) as day) on window_start <= day and day < window_end
+    where organization_id = $organization_id and status = 'complete'
+    group by all
+)"""
+
+
 def _days_only_in_one(
     probes: duckdb.DuckDBPyConnection, organization_id: str, days: Iterable[dt.date], *, probed: str, held: str
 ) -> set[dt.date]:
     """Return the days with a row that only one of the two queries has."""
     rows = probes.execute(
-        f"""with current_days as (
-            select endpoint, day, arg_max(pull_id, (fetched_at, pull_sequence)) as pull_id
-            from stored.claude_raw.pulls
-            join (select unnest($days::date[]) as day) on window_start <= day and day < window_end
-            where organization_id = $organization_id and status = 'complete'
-            group by all
-        ),
+        f"""with {_CURRENT_DAYS},
         probed as ({probed}),
         held as ({held})
         select activity_date from ((from probed except all from held) union all (from held except all from probed))

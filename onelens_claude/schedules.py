@@ -26,7 +26,12 @@ def due_range(connection: duckdb.DuckDBPyConnection | None, settings: Settings) 
         for organization in settings.organizations:
             for endpoint in settings.endpoints():
                 due = days_to_pull(
-                    connection, organization.id, endpoint, revision_days=settings.polling.revision_days, now=now
+                    connection,
+                    organization.id,
+                    endpoint,
+                    revision_days=settings.polling.revision_days,
+                    backfill_start=organization.backfill_start,
+                    now=now,
                 )
                 first = min([first, *due[:1]])
     return first, max(newest.values())

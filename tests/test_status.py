@@ -64,7 +64,7 @@ def test_missing_days_are_gaps(place):
     one = status(here)
     assert (one.state, one.is_complete, one.complete_through) == (State.GAPS, False, dt.date(2026, 11, 12))
     assert one.gaps == tuple(days("2026-11-13", "2026-11-14"))
-    assert one.in_words() == "acme: gaps, complete up to 2026-11-12, 2 days missing from 2026-11-13"
+    assert one.in_words() == "acme: gaps, complete up to 2026-11-12, missing 2026-11-13..2026-11-14 (2 days)"
 
 
 def test_days_that_are_not_aggregated_yet_are_late_and_nothing_is_wrong(place):

@@ -4,9 +4,10 @@ What belongs here: how a run's partitions become calls of `Landing` and how outc
 """
 
 import datetime as dt
+import time
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -125,10 +126,17 @@ def _organizations(config: IngestConfig, onelens: Onelens) -> list[str]:
 def _due(
     onelens: Onelens, endpoint: Endpoint, organizations: list[str], days: list[dt.date]
 ) -> dict[str, list[dt.date]]:
-    revision_days = onelens.settings().polling.revision_days
+    settings = onelens.settings()
     with onelens.warehouse().writer() as connection:
         return {
-            organization: days_to_pull(connection, organization, endpoint, revision_days=revision_days, days=days)
+            organization: days_to_pull(
+                connection,
+                organization,
+                endpoint,
+                revision_days=settings.polling.revision_days,
+                days=days,
+                backfill_start=settings.organization(organization).backfill_start,
+            )
             for organization in organizations
         }
 
@@ -287,14 +295,16 @@ def _announcement(endpoint: Endpoint, wanted: Mapping[str, list[dt.date]]) -> st
     return f"{endpoint.name}: " + "; ".join(parts)
 
 
-def _progress_logger(context: dg.AssetExecutionContext, endpoint: Endpoint) -> Any:
-    """Return a callback that logs about every tenth of the work."""
+def _progress_logger(context: dg.AssetExecutionContext, endpoint: Endpoint) -> Callable[[int, int], None]:
+    """Return a callback that logs about every tenth of the work, with the time that is left at this speed."""
+    began = time.monotonic()
     logged = 0
 
     def log(done: int, total: int) -> None:
         nonlocal logged
         if done * 10 // total > logged * 10 // total and total > 1:
-            context.log.info("%s: %s of %s pulls", endpoint.name, done, total)
+            left = (time.monotonic() - began) / done * (total - done)
+            context.log.info("%s: %s of %s pulls, about %.0f minutes left", endpoint.name, done, total, left / 60)
             logged = done
 
     return log

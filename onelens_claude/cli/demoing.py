@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from onelens_claude.cli.checking import check_organization, print_verdicts
-from onelens_claude.cli.loading import print_reconciliation, run_backfill
-from onelens_claude.cli.output import note, print_table, stdout
-from onelens_claude.demo import DEMO_CONFIG, demo_days, demo_world
+from onelens_claude.cli.output import note, print_reconciliation, print_table, stdout
 from onelens_claude.errors import SettingsError
-from onelens_claude.instance import prepare_home
 from onelens_claude.resources import Onelens
 from onelens_claude.settings import DEFAULT_CONFIG, PROJECT_ROOT, load_settings
 
@@ -77,6 +74,9 @@ _TABLES: tuple[tuple[str, tuple[str, ...], str], ...] = (
 
 def demo() -> None:
     """Load 45 days of two made-up organisations from the local API server and show what came of it."""
+    from onelens_claude.cli.pulling import run_backfill
+    from onelens_claude.demo import DEMO_CONFIG, demo_days, demo_world
+
     first, last = demo_days()
     with demo_world():
         settings = load_settings()
@@ -88,13 +88,13 @@ def demo() -> None:
         if not all(verdict.passed for verdict in verdicts):
             note("The connection check failed.")
             raise typer.Exit(1)
-        outcome = run_backfill(settings, (first, last), [])
+        outcome = run_backfill(settings, str(first), str(last), None)
     if outcome["reconciliation"]:
         stdout.rule("Reconciliation: is every cent accounted for?")
         print_reconciliation(outcome["reconciliation"])
         with Onelens(settings).warehouse().reader() as connection:
             _print_tables(connection, {"run_id": outcome["runs"][0], "first": first, "last": last})
-    for problem in [*outcome["failures"], *outcome["failed_checks"], *outcome["warnings"]]:
+    for problem in [*outcome["missing"], *outcome["failures"], *outcome["failed_checks"], *outcome["warnings"]]:
         note(f"Look at: {problem}")
     if not outcome["ok"]:
         note("The demo did not work as a whole.")
@@ -112,6 +112,8 @@ def dev(
     port: int = typer.Option(3000, "--port", help="Port of the UI."),
 ) -> None:
     """Open the Dagster UI (webserver and daemon) over your settings, or over the demo's where you have none."""
+    from onelens_claude.demo import DEMO_CONFIG, demo_world
+
     if os.environ.get("ONELENS_CONFIG") or DEFAULT_CONFIG.exists():
         load_settings()
         _serve(port)
@@ -127,6 +129,8 @@ def dev(
 
 
 def _serve(port: int) -> None:
+    from onelens_claude.instance import prepare_home
+
     home = prepare_home()
     note(f"Opening http://127.0.0.1:{port} (stop with Ctrl-C).")
     arguments = ["dev", "--workspace", str(PROJECT_ROOT / "workspace.yaml"), "--host", "127.0.0.1", "--port", str(port)]

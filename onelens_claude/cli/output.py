@@ -15,11 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from onelens_claude.resources import OnProgress
 
 _WIDTH_WHEN_PIPED = 200
+_SPEED_SECONDS = 300
 stdout = Console(soft_wrap=False, highlight=False, width=None if sys.stdout.isatty() else _WIDTH_WHEN_PIPED)
 stderr = Console(stderr=True, highlight=False)
 
@@ -59,27 +60,49 @@ def usd(cents: Decimal | None) -> str:
 
 
 @contextmanager
-def progress_bars() -> Iterator[OnProgress | None]:
-    """Yield a callback that draws one bar per endpoint on stderr; nothing where it is no terminal."""
+def progress_bars(planned: Mapping[str, int] | None = None) -> Iterator[OnProgress | None]:
+    """Yield a callback that draws one bar per endpoint on stderr; nothing where it is no terminal.
+
+    `planned` requests per endpoint make one more bar, above, with the time left for all of them.
+    """
     if not stderr.is_terminal:
         yield None
         return
+    planned = planned or {}
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=False),
     )
-    with Progress(*columns, console=stderr, transient=True) as progress:
+    # The rate limit makes the speed even; a short look back would let the time left jump with each batch.
+    with Progress(*columns, console=stderr, transient=True, speed_estimate_period=_SPEED_SECONDS) as progress:
+        everything = progress.add_task("all requests", total=sum(planned.values())) if planned else None
         tasks: dict[str, Any] = {}
+        done_requests = dict.fromkeys(planned, 0.0)
 
         def on_progress(endpoint: str, done: int, total: int) -> None:
             if endpoint not in tasks:
                 tasks[endpoint] = progress.add_task(endpoint, total=total)
             progress.update(tasks[endpoint], completed=done, total=total)
+            if everything is not None and endpoint in planned:
+                done_requests[endpoint] = planned[endpoint] * done / total
+                progress.update(everything, completed=round(sum(done_requests.values())))
 
         yield on_progress
+
+
+def print_reconciliation(lines: list[dict[str, Any]]) -> None:
+    """Print one line per organisation."""
+    for line in lines:
+        verdict = "exact" if line["adds_up"] and not line["days_not_exact"] else "NOT exact"
+        note(
+            f"{line['organization_id']}: {line['first_day']} to {line['last_day']}: total {usd(line['total_cents'])} "
+            f"= users {usd(line['user_cents'])} + unattributed {usd(line['unattributed_cents'])}: {verdict}"
+            + (f", {line['days_not_exact']} days to look at" if line["days_not_exact"] else "")
+        )
 
 
 def note(message: str) -> None:

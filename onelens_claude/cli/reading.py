@@ -9,43 +9,44 @@ from dataclasses import asdict
 import duckdb
 import typer
 
+from onelens_claude.backfills import unfinished
 from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_table, text
 from onelens_claude.clock import utc_now
 from onelens_claude.resources import Onelens
 from onelens_claude.settings import load_settings
-from onelens_claude.status import all_statuses
+from onelens_claude.status import all_statuses, in_spans
 
 
 def status(as_json: bool = JSON_OPTION) -> None:
     """Show per organisation and endpoint: complete up to, days that can still change, gaps, failures, last pull."""
     settings = load_settings()
-    warehouse = Onelens(settings).warehouse()
-    if not warehouse.serving_path.exists():
-        if as_json:
-            print_json({"status": []})
-        note(f"Nothing is published yet ({warehouse.serving_path}). Run `onelens-claude backfill`.")
-        return
-    with warehouse.reader() as connection:
-        found = all_statuses(connection, settings, utc_now())
+    begun = unfinished(settings.warehouse_path.parent)
+    with Onelens(settings).newest_reader() as connection:
+        found = all_statuses(connection, settings, utc_now()) if connection else []
     if as_json:
-        print_json({"status": [asdict(one) for one in found]})
-        return
-    print_table(
-        ["organisation", "endpoint", "state", "complete up to", "provisional", "gaps", "last pull (UTC)", "reason"],
-        [
-            (
-                one.organization_id,
-                one.endpoint,
-                one.state.value,
-                one.complete_through,
-                one.provisional_days,
-                len(one.gaps),
-                one.last_fetched_at.strftime("%Y-%m-%d %H:%M") if one.last_fetched_at else None,
-                one.reason,
-            )
-            for one in found
-        ],
-    )
+        unfinished_backfills = [{**asdict(one), "command": one.command} for one in begun]
+        print_json({"status": [asdict(one) for one in found], "unfinished_backfills": unfinished_backfills})
+    elif found:
+        print_table(
+            ["organisation", "endpoint", "state", "complete up to", "provisional", "gaps", "last pull (UTC)", "reason"],
+            [
+                (
+                    one.organization_id,
+                    one.endpoint,
+                    one.state.value,
+                    one.complete_through,
+                    one.provisional_days,
+                    in_spans(one.gaps) if one.gaps else "",
+                    one.last_fetched_at.strftime("%Y-%m-%d %H:%M") if one.last_fetched_at else None,
+                    one.reason,
+                )
+                for one in found
+            ],
+        )
+    for one in begun:
+        note(f"A backfill that began at {one.began_at:%Y-%m-%d %H:%M} UTC is not finished: run `{one.command}` again.")
+    if not (found or begun):
+        note("Nothing was pulled yet. Run `onelens-claude backfill`.")
 
 
 def query(

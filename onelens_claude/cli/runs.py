@@ -53,13 +53,17 @@ def run_job(
     tags: Mapping[str, str] | None = None,
     config: dg.RunConfig | None = None,
     assets: list[str] | None = None,
+    planned: Mapping[str, int] | None = None,
     verbose: bool = False,
 ) -> JobResult:
-    """Execute one job, or only `assets` of it, in this process; the run is in the UI like any other."""
-    from onelens_claude.definitions import build_defs  # noqa: PLC0415 - loading the dbt manifest takes a second
+    """Execute one job, or only `assets` of it, in this process; the run is in the UI like any other.
+
+    `planned` requests per endpoint let the progress say how much time is left in all.
+    """
+    from onelens_claude.definitions import build_defs  # loading the dbt manifest takes a second
 
     prepare_home()
-    with dg.DagsterInstance.get() as instance, progress_bars() as on_progress:
+    with dg.DagsterInstance.get() as instance, progress_bars(planned) as on_progress:
         for run_id in end_dead_runs(instance):
             note(f"Run {run_id} had been killed; it is marked as failed.")
         defs = build_defs(resource_overrides={ONELENS_RESOURCE: Onelens(settings, on_progress=on_progress)})

@@ -159,7 +159,7 @@ def test_one_organisation_that_fails_holds_up_neither_the_others_day_nor_the_run
     assert check.severity is dg.AssetCheckSeverity.ERROR
     assert "beta: forbidden" in check.description
     table = {record.data["organization"]: record.data for record in check.metadata["organizations"].records}
-    assert table["acme"]["first missing"] == "2026-11-19"
+    assert table["acme"]["missing"] == "2026-11-19 (1 day)"
     assert "permission_error" in table["beta"]["reason"]
 
 

@@ -166,7 +166,7 @@ def test_the_plan_of_a_backfill_asks_nothing_and_writes_nothing(world):
 
 
 def test_nothing_published_yet_is_said_by_status_and_query(world):
-    assert world.good("status", "--json").json == {"status": []}
+    assert world.good("status", "--json").json == {"status": [], "unfinished_backfills": []}
     assert "backfill" in world.good("status").stderr
     answer = world.run("query", "select 1")
     assert answer.exit_code == 1

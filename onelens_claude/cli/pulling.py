@@ -1,0 +1,166 @@
+"""What `backfill` and `daily` do: run the jobs, then say what they brought and what is still missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from onelens_claude.assets.raw import IngestConfig
+from onelens_claude.backfills import begin, finish
+from onelens_claude.cli.output import note
+from onelens_claude.cli.ranges import backfill_plan, backfill_range, organizations_of
+from onelens_claude.cli.runs import JobResult, run_job
+from onelens_claude.clock import utc_now
+from onelens_claude.endpoints import Family
+from onelens_claude.errors import ApiError
+from onelens_claude.jobs import raw_config
+from onelens_claude.ledger import endpoints_of
+from onelens_claude.partitions import range_tags
+from onelens_claude.resources import Onelens
+from onelens_claude.schedules import due_range
+from onelens_claude.sensors import revised_windows, revision_config
+from onelens_claude.status import Missing, all_statuses, missing_days
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from onelens_claude.settings import Settings
+
+DAILY_CONFIG = raw_config(IngestConfig(only_due=True, raise_failures=False))
+_COMPLETENESS = "every_organization_is_complete"
+
+
+def run_backfill(
+    settings: Settings, first: str | None, last: str | None, org: str | None, *, verbose: bool = False
+) -> dict[str, Any]:
+    """Run `ingest_job` over the days and `marts_job` after it; return what to print."""
+    days = backfill_range(settings, first, last, org)
+    folder = settings.warehouse_path.parent
+    backfill, goes_on = begin(folder, first, last, org)
+    since = backfill.began_at if goes_on else None
+    if goes_on:
+        note(f"Going on with the backfill that began at {backfill.began_at.isoformat()}.")
+    planned: Counter[str] = Counter()
+    for one in backfill_plan(settings, days, org, pulled_since=since):
+        planned[one.endpoint] += one.requests
+    note(f"Pulling {days[0]} to {days[1]}.")
+    config = IngestConfig(organizations=[org] if org else [], skip_pulled_since=since.isoformat() if since else None)
+    tags = range_tags(*days)
+    ingest = run_job("ingest_job", settings, tags=tags, config=raw_config(config), planned=planned, verbose=verbose)
+    note("Building and checking the marts.")
+    marts = run_job("marts_job", settings, verbose=verbose)
+    missing = _missing(settings, days, org, backfill.began_at)
+    if ingest.success and not missing:
+        finish(folder, backfill)
+    outcome = _outcome(settings, [ingest, marts])
+    # Whether the organisations are complete beyond these days is no failure of this backfill.
+    failed_checks = [one for one in outcome["failed_checks"] if _COMPLETENESS not in one]
+    if failed_checks != outcome["failed_checks"] and not missing:
+        outcome["warnings"].append("other days or organisations are not complete; `onelens-claude status` says which")
+    outcome["failed_checks"] = failed_checks
+    outcome["missing"] = [one.in_words() for one in missing]
+    outcome["ok"] = ingest.success and marts.success and not (missing or outcome["failed_checks"])
+    outcome["next"] = (
+        f"What is loaded stays. Run `{backfill.command}` again: it asks for what is missing only."
+        if missing
+        else "Not everything worked; run the same command again when that is mended."
+    )
+    return outcome
+
+
+def _missing(settings: Settings, days: tuple[dt.date, dt.date], org: str | None, since: dt.datetime) -> list[Missing]:
+    with Onelens(settings).newest_reader() as connection:
+        if connection is None:
+            return []
+        found = [
+            missing_days(connection, organization, endpoint, days, since=since, now=utc_now())
+            for organization in organizations_of(settings, org)
+            for endpoint in settings.endpoints()
+        ]
+    return [one for one in found if one]
+
+
+def run_daily(settings: Settings, *, verbose: bool = False) -> dict[str, Any]:
+    """Pull revised days, then run `daily_job` over what is due; return what to print."""
+    with Onelens(settings).warehouse().writer() as connection:
+        first, last = due_range(connection, settings)
+    results = _pull_revised(settings, verbose=verbose)
+    note(f"Pulling what is due from {first} to {last}.")
+    results.append(run_job("daily_job", settings, tags=range_tags(first, last), config=DAILY_CONFIG, verbose=verbose))
+    return _outcome(settings, results)
+
+
+def _pull_revised(settings: Settings, *, verbose: bool) -> list[JobResult]:
+    """Pull the days again that the API tells otherwise now; `daily_job` builds the marts after it."""
+    onelens = Onelens(settings)
+    results = []
+    for organization in settings.organizations:
+        try:
+            found = revised_windows(onelens, organization.id)
+        except ApiError as error:
+            note(f"Could not look for revised days: {error}")
+            continue
+        for window in found:
+            note(f"{organization.id}: {window} changed since it was pulled; pulling it again.")
+            results.append(
+                run_job(
+                    "ingest_job",
+                    settings,
+                    tags=range_tags(window.start, window.days[-1]),
+                    config=revision_config(organization.id),
+                    assets=[f"claude_raw/{endpoint.name}" for endpoint in endpoints_of(Family.COST)],
+                    verbose=verbose,
+                )
+            )
+    return results
+
+
+def _outcome(settings: Settings, results: list[JobResult]) -> dict[str, Any]:
+    warehouse = Onelens(settings).warehouse()
+    statuses, reconciliation = [], []
+    if warehouse.serving_path.exists():
+        with warehouse.reader() as connection:
+            statuses = all_statuses(connection, settings, utc_now())
+            reconciliation = reconciliation_lines(connection)
+    failures = [failure for result in results for failure in result.failures]
+    # Of several runs the last one decides on an error: it may have brought what an earlier one missed.
+    newest = {name: check for result in results for name, check in result.checks.items()}
+    failed = [f"{name}: {one.description}" for name, one in newest.items() if not one.passed and one.is_error]
+    every = [item for result in results for item in result.checks.items()]
+    warned = [f"{name}: {one.description}" for name, one in every if not one.passed and not one.is_error]
+    return {
+        "ok": all(result.success for result in results) and not failed,
+        "runs": [result.run_id for result in results],
+        "missing": [],
+        "failures": failures,
+        "failed_checks": failed,
+        "warnings": warned,
+        "next": "Not everything worked; the next `daily` asks again for what is missing (`onelens-claude status`).",
+        "status": [asdict(status) for status in statuses],
+        "reconciliation": reconciliation,
+    }
+
+
+def reconciliation_lines(connection: Any) -> list[dict[str, Any]]:
+    """Return per organisation: total, users, unattributed, and whether they add up on every day."""
+    rows = connection.execute(
+        """select organization_id, min(activity_date), max(activity_date), count(*), sum(total_cents),
+            sum(user_cents), sum(unattributed_cents), count(*) filter (status <> 'exact'),
+            sum(total_cents) = sum(user_cents) + sum(unattributed_cents)
+        from marts.cost_reconciliation
+        group by organization_id
+        order by organization_id"""
+    ).fetchall()
+    names = (
+        "organization_id",
+        "first_day",
+        "last_day",
+        "days",
+        "total_cents",
+        "user_cents",
+        "unattributed_cents",
+        "days_not_exact",
+        "adds_up",
+    )
+    return [dict(zip(names, row, strict=True)) for row in rows]

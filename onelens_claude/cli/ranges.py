@@ -1,0 +1,70 @@
+"""Which days a backfill is about, and what it would ask for."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from onelens_claude.backfills import unfinished
+from onelens_claude.clock import utc_now
+from onelens_claude.endpoints import Family, first_available_day, newest_possible_day
+from onelens_claude.errors import SettingsError
+from onelens_claude.planning import PlannedEndpoint, plan_backfill
+from onelens_claude.resources import Onelens
+
+if TYPE_CHECKING:
+    from onelens_claude.backfills import Backfill
+    from onelens_claude.settings import Organization, Settings
+
+
+def organizations_of(settings: Settings, org: str | None) -> list[Organization]:
+    """Return the one organisation asked for, or all. Raises SettingsError."""
+    return [settings.organization(org)] if org else list(settings.organizations)
+
+
+def backfill_range(settings: Settings, first: str | None, last: str | None, org: str | None) -> tuple[dt.date, dt.date]:
+    """Return the days, both inclusive; by default everything the API and `backfill_start` allow.
+
+    Raises SettingsError where the options make no range of days that exist.
+    """
+    now = utc_now()
+    oldest, newest = first_available_day(now.date()), newest_possible_day(now, Family.COST)
+    begin = min(organization.backfill_start for organization in organizations_of(settings, org))
+    start = _date("--from", first) if first else max(oldest, min(begin, newest))
+    end = _date("--to", last) if last else newest
+    if end > newest:
+        raise SettingsError(f"--to {end}: that day is not over yet (UTC); the newest possible is {newest}")
+    if start < oldest:
+        raise SettingsError(f"--from {start}: the API holds nothing before {oldest}")
+    if start > end:
+        raise SettingsError(f"--from {start} is after --to {end}")
+    return start, end
+
+
+def interrupted(settings: Settings, first: str | None, last: str | None, org: str | None) -> Backfill | None:
+    """Return the same backfill where it began before and is not finished."""
+    asked = (first or "", last or "", org or "")
+    found = unfinished(settings.warehouse_path.parent)
+    return next((one for one in found if (one.first, one.last, one.organization) == asked), None)
+
+
+def backfill_plan(
+    settings: Settings, days: tuple[dt.date, dt.date], org: str | None, *, pulled_since: dt.datetime | None
+) -> list[PlannedEndpoint]:
+    """Return what would be asked for, from what is known so far."""
+    with Onelens(settings).newest_reader() as connection:
+        return plan_backfill(
+            connection,
+            organizations_of(settings, org),
+            settings.endpoints(),
+            days,
+            settings.polling.requests_per_minute,
+            pulled_since=pulled_since,
+        )
+
+
+def _date(option: str, text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"{option} {text!r} is no date; write YYYY-MM-DD") from None
