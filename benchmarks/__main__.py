@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import ingest, measuring, models, report, side_by_side
+from benchmarks import ingest, measuring, models, orchestration, report, side_by_side
 from benchmarks.pages import NOW
 
 if TYPE_CHECKING:
@@ -87,10 +87,19 @@ def _backfill(results: report.Results, size: str, work: Path) -> None:
     results.backfill = {**measured.result, "days": days, "scale": scale}
 
 
+def _dagster(results: report.Results, size: str, work: Path) -> None:
+    days = {"full": 326, "quick": 60, "tiny": 3}[size]
+    say(f"dagster: {days} days x 9 assets in one run, then daily_job")
+    with measuring.serving(orchestration.serve_command(days)) as base_url:
+        command = measuring.python("benchmarks.orchestration", "--base-url", base_url, "--work", work / "dagster")
+        results.dagster = measuring.run([*command, "--days", str(days), "--result", "{result}"]).result
+
+
 _MEASURE: dict[str, Callable[[report.Results, str, Path], None]] = {
     "ingest": _ingest,
     "day_by_day": _day_by_day,
     "backfill": _backfill,
+    "dagster": _dagster,
     "side_by_side": _side_by_side,
     "models": _models,
 }

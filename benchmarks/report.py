@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import measuring, side_by_side
+from benchmarks import measuring, orchestration, side_by_side
 from benchmarks.models import warm
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Results:
     histories: list[History] = field(default_factory=list)
     """The short one, then the long one."""
     backfill: dict[str, Any] = field(default_factory=dict)
+    dagster: dict[str, Any] = field(default_factory=dict)
     side_by_side: dict[str, Any] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     """Part to why it could not be measured."""
@@ -178,6 +179,8 @@ def markdown(results: Results) -> str:
     parts += _model_parts(results)
     if results.backfill:
         parts += ["## Simulated backfill", _backfill_text(results.backfill)]
+    if results.dagster:
+        parts += ["## Dagster", orchestration.text(results.dagster)]
     if results.side_by_side:
         parts += ["## Side by side with dlt: the same served organisation", *_side_by_side_parts(results.side_by_side)]
     return "\n\n".join(parts) + "\n"

@@ -14,6 +14,7 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from filelock import FileLock
 
 from onelens_claude.errors import SettingsError
+from onelens_claude.event_log import BATCH_SIZE, BATCH_VARIABLE
 from onelens_claude.settings import PROJECT_ROOT, config_path
 
 PROCESS_TAG = "onelens/process"
@@ -27,6 +28,7 @@ def prepare_home() -> Path:
     """
     home = Path(os.environ.get("DAGSTER_HOME") or config_path().parent / ".dagster").expanduser().absolute()
     os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault(BATCH_VARIABLE, BATCH_SIZE)
     try:
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(home / ".setup.lock"):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onelens_claude.errors import SettingsError
+from onelens_claude.fake_api import Fault
 from onelens_claude.rate_limit import SharedRateLimit, state_directory
 
 if TYPE_CHECKING:
@@ -169,6 +171,7 @@ def test_threads_take_turns(tmp_path):
 WORKER = """
 import sys, time
 from pathlib import Path
+from onelens_claude.fake_api import Fault
 from onelens_claude.rate_limit import SharedRateLimit
 shared = SharedRateLimit("acme", "http://127.0.0.1:1", 600, folder=Path(sys.argv[1]))
 while time.time() < float(sys.argv[2]):
@@ -204,3 +207,38 @@ def test_a_state_folder_that_cannot_be_made_is_one_clear_error(tmp_path, monkeyp
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
     with pytest.raises(SettingsError, match="the rate limit's state cannot be kept there: Not a directory"):
         state_directory()
+
+
+READER = """
+import sys, time
+from onelens_claude.endpoints import ENDPOINTS
+from onelens_claude.client import Window
+from onelens_claude.resources import Onelens
+import datetime as dt
+onelens = Onelens()
+client = onelens.client(onelens.settings().organizations[0])
+for number in range(int(sys.argv[1])):
+    day = dt.date(2026, 11, 1) + dt.timedelta(days=number)
+    users = ENDPOINTS["users"]
+    list(client.pages(users, users.queries[0], Window(day, day + dt.timedelta(days=1))))
+"""
+
+
+def test_when_one_process_is_told_to_wait_the_others_send_nothing_either(place):
+    """Three processes read one organisation; one of their requests is answered with 429 and `retry-after: 2`."""
+    here = place(faults=[Fault("rate_limited", after=9, value="2")], polling={"requests_per_minute": 1200})
+    arrivals: list[tuple[float, int]] = []
+
+    class Timed(deque):
+        def append(self, entry):
+            arrivals.append((time.monotonic(), entry.status))
+            super().append(entry)
+
+    here.server.api.log = Timed()
+    readers = [subprocess.Popen([sys.executable, "-c", READER, "12"]) for _ in range(3)]
+    assert [reader.wait(timeout=60) for reader in readers] == [0, 0, 0]
+    (refused,) = [moment for moment, status in arrivals if status == 429]
+    assert len(arrivals) == 3 * 12 + 1
+    # what was on its way already may still arrive; nothing leaves until the wait is over
+    assert not [moment for moment, _ in arrivals if refused + 0.5 < moment < refused + 1.9]
+    assert [moment for moment, _ in arrivals if moment >= refused + 1.9]

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from onelens_claude.clock import naive_utc
 from onelens_claude.endpoints import ENDPOINTS, Endpoint, Family
+from onelens_claude.event_log import batch_of
 from onelens_claude.landing import DayOutcome, DayStatus, Landing
 from onelens_claude.ledger import days_to_pull, held_days, overdrawn_days
 from onelens_claude.partitions import daily_partitions
@@ -210,19 +211,20 @@ def _emit(
         yield dg.MaterializeResult()
         return
     failed = []
-    for day in days:
-        if day in loaded:
-            yield dg.AssetMaterialization(
-                context.asset_key, partition=str(day), metadata=_day_metadata(endpoint, by_day[day])
-            )
-        elif by_day[day]:
-            yield dg.AssetObservation(
-                context.asset_key,
-                partition=str(day),
-                description=by_day[day][0].reason,
-                metadata=_day_metadata(endpoint, by_day[day]),
-            )
-            failed += [one for one in by_day[day] if one.status is DayStatus.FAILED]
+    with batch_of(context.instance):
+        for day in days:
+            if day in loaded:
+                yield dg.AssetMaterialization(
+                    context.asset_key, partition=str(day), metadata=_day_metadata(endpoint, by_day[day])
+                )
+            elif by_day[day]:
+                yield dg.AssetObservation(
+                    context.asset_key,
+                    partition=str(day),
+                    description=by_day[day][0].reason,
+                    metadata=_day_metadata(endpoint, by_day[day]),
+                )
+                failed += [one for one in by_day[day] if one.status is DayStatus.FAILED]
     _log_skipped(context, endpoint, by_day, loaded)
     if failed and raise_failures:
         raise dg.Failure(

@@ -25,6 +25,7 @@ from onelens_claude.status import Missing, all_statuses, missing_days
 if TYPE_CHECKING:
     import datetime as dt
 
+    from onelens_claude.planning import PlannedEndpoint
     from onelens_claude.settings import Settings
 
 DAILY_CONFIG = raw_config(IngestConfig(only_due=True, raise_failures=False))
@@ -41,13 +42,19 @@ def run_backfill(
     since = backfill.began_at if goes_on else None
     if goes_on:
         note(f"Going on with the backfill that began at {backfill.began_at.isoformat()}.")
-    planned: Counter[str] = Counter()
-    for one in backfill_plan(settings, days, org, pulled_since=since):
-        planned[one.endpoint] += one.requests
-    note(f"Pulling {days[0]} to {days[1]}.")
+    planned = backfill_plan(settings, days, org, pulled_since=since)
+    note(f"Pulling {days[0]} to {days[1]}: {_in_words(planned)}.")
     config = IngestConfig(organizations=[org] if org else [], skip_pulled_since=since.isoformat() if since else None)
-    tags = range_tags(*days)
-    ingest = run_job("ingest_job", settings, tags=tags, config=raw_config(config), planned=planned, verbose=verbose)
+    ingest = run_job(
+        "ingest_job",
+        settings,
+        tags=range_tags(*days),
+        config=raw_config(config),
+        # without the optional endpoints that are switched off: each would plan an event per day
+        assets=[f"claude_raw/{endpoint.name}" for endpoint in settings.endpoints()],
+        planned=_by_endpoint(planned),
+        verbose=verbose,
+    )
     note("Building and checking the marts.")
     marts = run_job("marts_job", settings, verbose=verbose)
     missing = _missing(settings, days, org, backfill.began_at)
@@ -67,6 +74,23 @@ def run_backfill(
         else "Not everything worked; run the same command again when that is mended."
     )
     return outcome
+
+
+def _in_words(planned: list[PlannedEndpoint]) -> str:
+    """Return requests and minutes; organisations are asked side by side, each at its own limit."""
+    least = "" if all(one.is_exact for one in planned) else "at least "
+    minutes: Counter[str] = Counter()
+    for one in planned:
+        minutes[one.organization_id] += round(60 * one.minutes)
+    longest = max(minutes.values(), default=0) / 60
+    return f"{least}{sum(one.requests for one in planned)} requests, {least}{longest:.1f} minutes"
+
+
+def _by_endpoint(planned: list[PlannedEndpoint]) -> dict[str, int]:
+    requests: Counter[str] = Counter()
+    for one in planned:
+        requests[one.endpoint] += one.requests
+    return dict(requests)
 
 
 def _missing(settings: Settings, days: tuple[dt.date, dt.date], org: str | None, since: dt.datetime) -> list[Missing]:

@@ -140,6 +140,10 @@ def test_access_switched_off_in_the_middle_keeps_what_is_loaded_and_the_next_run
     assert "public API access must be on" in answer.stderr
     assert "Traceback" not in answer.text
     assert SECRET not in answer.text
+    missing = [line for line in answer.stderr.splitlines() if line.startswith("missing: ")]
+    assert len(missing) == len({line.split()[2] for line in missing}) > 5  # one line per endpoint
+    assert f"missing: acme: users {FIRST}..{LAST} (4 days): 403 permission_error: " in answer.stderr
+    assert f"Run `onelens-claude backfill --from {FIRST} --to {LAST}` again" in answer.stderr
     kept = world.rows("from claude_raw.pulls where organization_id = 'acme' and status = 'complete'")
     assert kept
     assert_the_truth_is_loaded(world, "beta")
@@ -152,7 +156,12 @@ def test_access_switched_off_in_the_middle_keeps_what_is_loaded_and_the_next_run
     world.servers["acme"].api.faults.clear()
     world.control("acme", "key", api_key="sk-ant-api01-rotated")
     world.keys["acme"] = "sk-ant-api01-rotated"
+    (begun,) = world.good("status", "--json").json["unfinished_backfills"]
+    assert begun["command"] == f"onelens-claude backfill --from {FIRST} --to {LAST}"
+    planned = world.good("backfill", *RANGE, "--plan", "--json").json["plan"]
+    asked_before = len(world.servers["acme"].api.log)
     world.good("backfill", *RANGE)
+    assert len(world.servers["acme"].api.log) - asked_before == sum(one["requests"] for one in planned)
 
     assert_the_truth_is_loaded(world)
     assert_status_is_clean(world)

@@ -1,0 +1,31 @@
+"""What a terminal shows while requests are on their way."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+
+from rich.console import Console
+
+from onelens_claude.cli import output
+
+
+def test_a_terminal_sees_how_much_of_everything_is_done_and_how_long_it_will_take(monkeypatch):
+    ticks = itertools.count()  # seconds
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, get_time=lambda: float(next(ticks)))
+    monkeypatch.setattr(output, "stderr", console)
+    with output.progress_bars({"users": 30, "cost_report": 10}) as on_progress:
+        for done in range(1, 31):
+            on_progress("users", done, 30)
+    seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+    (last,) = [line for line in seen.splitlines() if line.startswith("all requests")][-1:]
+    assert "30/40" in last
+    assert re.search(r"left 0:\d\d:\d\d", last), last
+    assert re.search(r"users .*30/30", seen)
+
+
+def test_what_is_no_terminal_sees_no_bars(monkeypatch):
+    monkeypatch.setattr(output, "stderr", Console(file=io.StringIO()))
+    with output.progress_bars({"users": 30}) as on_progress:
+        assert on_progress is None
