@@ -3,6 +3,7 @@
 A user-day looks as in `pages.py`: five token types of Claude Code, for six in ten users two of chat, for one in seven
 three of cowork; 6.6 cost rows and 1.75 usage rows. Models, context windows and fast mode vary by user and day, so that
 a day has some sixty groups, below the API's cap. The organisation's reports hold 2 % more than its users: unattributed.
+Every user is active every day: one row of the `users` endpoint with all its counters.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from duckdb import sqltype
+
+from onelens_claude.row_types import USER_ACTIVITY
 from onelens_claude.settings import Organization
 from onelens_claude.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import duckdb
+    from duckdb.sqltypes import DuckDBPyType
 
 LAST_DAY = dt.date(2026, 11, 26)
 FETCHED_AT = dt.datetime(2026, 11, 28, 6)  # noqa: DTZ001 - naive UTC, as stored
@@ -115,6 +120,24 @@ _ROWS = {
 }
 
 
+def _counters(kind: DuckDBPyType, path: str) -> str:
+    """Return an expression of this type with some count in every field; an optional block is not told."""
+    if kind.id != "struct":
+        return f"(hash(chance, '{path}') % 40)::bigint"
+    fields = (f"{name}: {_counters(child, f'{path}.{name}')}" for name, child in kind.children)
+    return f"{{{', '.join(fields)}}}"
+
+
+_BLOCKS = ("chat", "claude_code", "cowork", "office", "design", "science")
+_USERS = f"""with {_USER_DAYS}
+    select printf('%032x', $sequence + (day - $first)) as pull_id, $organization as organization_id, 1 as page_number,
+        'detail' as query, day as activity_date,
+        {{'id': actor.user_id, 'email_address': actor.email_address, 'email': null}} as user,
+        {", ".join(_counters(sqltype(USER_ACTIVITY[f"{one}_metrics"]), one) + f" as {one}_metrics" for one in _BLOCKS)},
+        0 as web_search_count, day::varchar as last_activity_date
+    from user_days order by day, user_number"""
+
+
 def write_history(warehouse: Warehouse, users: int, days: int) -> None:
     """Fill a new warehouse with `days` days up to LAST_DAY, in windows of 31 days."""
     organization = Organization(id=ORGANIZATION, api_key_env="ONELENS_BENCH_KEY")
@@ -143,28 +166,66 @@ def _write_window(
 ) -> None:
     window = {"first": first, "last": last + dt.timedelta(days=1)}
     for number, endpoint in enumerate(ENDPOINTS):
-        row = connection.execute("select coalesce(max(pull_sequence), 0) + 1 from claude_raw.pulls").fetchone()
-        sequence = int(row[0]) if row else 1
+        sequence = _next_sequence(connection)
         keys = {"pull_id": f"{sequence:032x}", "organization": ORGANIZATION}
         parameters: dict[str, object] = dict(keys)
         if endpoint.startswith("user_"):
             parameters |= window | {"users": users, "revision": revision}
         else:
             parameters["user_pull_id"] = f"{sequence - 1:032x}"
-        table = f"claude_raw.{endpoint}_rows"
         connection.begin()
-        connection.execute(f"insert into {table} by name {_ROWS[endpoint]}", parameters)
-        connection.execute(
-            "insert into claude_raw.pulls by name select $sequence as pull_sequence, $pull_id as pull_id, "
-            "$organization as organization_id, $endpoint as endpoint, $first as window_start, $last as window_end, "
-            "'complete' as status, $at + interval ($number + 60 * $revision) minute as fetched_at, "
-            f"$at as data_refreshed_at, 1 as page_count, (select count(*) from {table} where pull_id = $pull_id) "
-            "as row_count, 0 as byte_count",
-            keys
-            | window
-            | {"sequence": sequence, "endpoint": endpoint, "at": FETCHED_AT, "number": number, "revision": revision},
-        )
+        connection.execute(f"insert into claude_raw.{endpoint}_rows by name {_ROWS[endpoint]}", parameters)
+        _write_pulls(connection, endpoint, sequence, window, days=None, minutes=number + 60 * revision)
         connection.commit()
+    sequence = _next_sequence(connection)
+    connection.begin()
+    connection.execute(
+        f"insert into claude_raw.users_rows by name {_USERS}",
+        {"sequence": sequence, "organization": ORGANIZATION, "users": users, "revision": revision, **window},
+    )
+    _write_pulls(connection, "users", sequence, window, days=1, minutes=60 * revision)
+    connection.commit()
+
+
+def _next_sequence(connection: duckdb.DuckDBPyConnection) -> int:
+    row = connection.execute("select coalesce(max(pull_sequence), 0) + 1 from claude_raw.pulls").fetchone()
+    return int(row[0]) if row else 1
+
+
+def _write_pulls(
+    connection: duckdb.DuckDBPyConnection,
+    endpoint: str,
+    sequence: int,
+    window: dict[str, dt.date],
+    *,
+    days: int | None,
+    minutes: int,
+) -> None:
+    """Write the ledger's row of a window, or one for every `days` days of it."""
+    connection.execute(
+        f"""insert into claude_raw.pulls by name
+        with windows as (
+            select unnest(range(0, $last - $first, $days))::integer as day_number
+        ), said as (
+            select pull_id, count(*) as row_count from claude_raw.{endpoint}_rows
+            where pull_id >= printf('%032x', $sequence) group by pull_id
+        )
+        select $sequence + day_number // $days as pull_sequence, printf('%032x', pull_sequence) as pull_id,
+            $organization as organization_id, $endpoint as endpoint, ($first + day_number)::date as window_start,
+            (window_start + $days::integer)::date as window_end, 'complete' as status,
+            $at + interval ($minutes) minute as fetched_at,
+            $at as data_refreshed_at, 1 as page_count, coalesce(row_count, 0) as row_count, 0 as byte_count
+        from windows left join said on said.pull_id = printf('%032x', $sequence + day_number // $days)""",
+        {
+            "sequence": sequence,
+            "organization": ORGANIZATION,
+            "endpoint": endpoint,
+            "days": days or (window["last"] - window["first"]).days,
+            "at": FETCHED_AT,
+            "minutes": minutes,
+            **window,
+        },
+    )
 
 
 def main() -> None:

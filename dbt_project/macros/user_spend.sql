@@ -5,84 +5,27 @@
         if period == "activity_date"
         else "cast(date_trunc('month', activity_date) as date)"
     ) -%}
-    {%- set counters = token_counters() + ["total_tokens", "web_search_requests"] -%}
-    cost_lines as (
-        select
-            organization_id,
-            {{ day }} as {{ period }},
-            user_id,
-            product,
-            model,
-            amount_cents,
-            list_amount_cents
-        from {{ ref("fct_claude_costs") }}
-        where attribution = 'user'
-    ),
-
-    organization_cost_lines as (
-        select organization_id, {{ day }} as {{ period }}, amount_cents from {{ ref("fct_claude_costs") }}
-    ),
-
-    usage_lines as (
-        select
-            organization_id,
-            {{ day }} as {{ period }},
-            user_id,
-            product,
-            model,
-            {{ counters | join(", ") }},
-            requests
-        from {{ ref("fct_claude_usage") }}
-        where attribution = 'user'
-    ),
-
-    -- cost and usage in one shape, with no more of usage than the ranks need
-    lines as (
-        select
-            organization_id,
-            {{ period }},
-            user_id,
-            product,
-            model,
-            amount_cents,
-            list_amount_cents,
-            cast(null as bigint) as total_tokens
-        from cost_lines
-        where {{ is_touched() }}
-        union all
-        select
-            organization_id,
-            {{ period }},
-            user_id,
-            product,
-            model,
-            cast(null as decimal(38, 12)) as amount_cents,
-            cast(null as decimal(38, 12)) as list_amount_cents,
-            total_tokens
-        from usage_lines
-        where {{ is_touched() }}
-    ),
-
-    organization_totals as (
-        select organization_id, {{ period }}, sum(amount_cents) as amount_cents
-        from organization_cost_lines
-        where {{ is_touched() }}
-        group by organization_id, {{ period }}
-    ),
-
-    -- one row per user, product and model, small enough to rank
+    {%- set amounts = ["amount_cents", "list_amount_cents"] -%}
+    {%- set counters = token_counters() + ["total_tokens", "web_search_requests", "requests"] -%}
+    -- one row per user, product and model
     user_lines as (
         select
             organization_id,
-            {{ period }},
+            {{ day }} as {{ period }},
             user_id,
             product,
             model,
-            sum(amount_cents) as amount_cents,
-            sum(list_amount_cents) as list_amount_cents,
-            sum(total_tokens) as total_tokens
-        from lines
-        group by organization_id, {{ period }}, user_id, product, model
+            {{ sums_of(amounts + counters) }}
+        from {{ ref("int_user_spend_lines") }}
+        where {{ is_touched() }}
+        group by organization_id, {{ day }}, user_id, product, model
+    ),
+
+    organization_totals as (
+        select organization_id, {{ day }} as {{ period }}, sum(amount_cents) as amount_cents
+        from {{ ref("fct_claude_costs") }}
+        where {{ is_touched() }}
+        group by organization_id, {{ day }}
     ),
 
     {% for dimension in ["product", "model"] %}
@@ -106,49 +49,32 @@
         ),
     {% endfor %}
 
-    user_costs as (
-        select
-            organization_id,
-            {{ period }},
-            user_id,
-            sum(amount_cents) as amount_cents,
-            sum(list_amount_cents) as list_amount_cents
+    user_sums as (
+        select organization_id, {{ period }}, user_id, {{ sums_of(amounts + counters) }}
         from user_lines
-        group by organization_id, {{ period }}, user_id
-    ),
-
-    user_usage as (
-        select organization_id, {{ period }}, user_id, {{ sums_of(counters + ["requests"]) }}
-        from usage_lines
-        where {{ is_touched() }}
         group by organization_id, {{ period }}, user_id
     ),
 
     -- a period without a cost answer has no amount, which is not zero; tokens likewise
     user_totals as (
         select
-            user_costs.organization_id,
-            user_costs.{{ period }},
-            user_costs.user_id,
-            {% for amount in ["amount_cents", "list_amount_cents"] %}
-                case when periods.has_costs then coalesce(user_costs.{{ amount }}, 0) end as {{ amount }},
+            user_sums.organization_id,
+            user_sums.{{ period }},
+            user_sums.user_id,
+            {% for amount in amounts %}
+                case when periods.has_costs then coalesce(user_sums.{{ amount }}, 0) end as {{ amount }},
             {% endfor %}
-            {% for counter in counters %}
+            {% for counter in counters if counter != "requests" %}
                 cast(
-                    case when periods.has_usage then coalesce(user_usage.{{ counter }}, 0) end as bigint
+                    case when periods.has_usage then coalesce(user_sums.{{ counter }}, 0) end as bigint
                 ) as {{ counter }},
             {% endfor %}
-            cast(user_usage.requests as bigint) as requests
-        from user_costs
+            cast(user_sums.requests as bigint) as requests
+        from user_sums
         inner join
             {{ periods }} as periods
-            on user_costs.organization_id = periods.organization_id
-            and user_costs.{{ period }} = periods.{{ period }}
-        left join
-            user_usage
-            on user_costs.organization_id = user_usage.organization_id
-            and user_costs.{{ period }} = user_usage.{{ period }}
-            and user_costs.user_id = user_usage.user_id
+            on user_sums.organization_id = periods.organization_id
+            and user_sums.{{ period }} = periods.{{ period }}
     ),
 
     user_spend as (
@@ -164,7 +90,6 @@
             {{ cents_to_usd("user_totals.list_amount_cents") }} as list_amount_usd,
             {{ cents_to_usd("user_totals.list_amount_cents - user_totals.amount_cents") }} as discount_usd,
             {% for counter in counters %} user_totals.{{ counter }}, {% endfor %}
-            user_totals.requests,
             case
                 when user_totals.amount_cents is not null
                 then

@@ -1,12 +1,10 @@
--- the invariant everything rests on, for the days of the newest build: the lines of a day add up to the
+-- the invariant everything rests on, for the days written since it last held: the lines of a day add up to
+-- the
 -- ungrouped total
 with
     days as (
         select organization_id, activity_date, total_cents, list_total_cents
-        from {{ ref("cost_reconciliation") }}
-        where
-            built_through_sequence
-            = (select max(built_through_sequence) from {{ ref("cost_reconciliation") }})
+        from {{ get_where_subquery(ref("cost_reconciliation")) }}
     ),
 
     said as (
@@ -16,13 +14,20 @@ with
             sum(amount_cents) as amount_cents,
             sum(list_amount_cents) as list_amount_cents
         from {{ ref("fct_claude_costs") }}
-        where activity_date >= (select min(activity_date) from days)
+        where activity_date in (select activity_date from days)
         group by organization_id, activity_date
     )
 
-select days.*, said.amount_cents, said.list_amount_cents
+select
+    coalesce(days.organization_id, said.organization_id) as organization_id,
+    coalesce(days.activity_date, said.activity_date) as activity_date,
+    days.total_cents,
+    days.list_total_cents,
+    said.amount_cents,
+    said.list_amount_cents
 from days
-left join said on days.organization_id = said.organization_id and days.activity_date = said.activity_date
+full outer join
+    said on days.organization_id = said.organization_id and days.activity_date = said.activity_date
 where
     coalesce(days.total_cents, 0) <> coalesce(said.amount_cents, 0)
     or coalesce(days.list_total_cents, 0) <> coalesce(said.list_amount_cents, 0)

@@ -108,8 +108,11 @@ def test_the_history_is_shaped_like_a_real_one(tmp_path: Path) -> None:
             "select count(*) from (select pull_id, activity_date, sum(case query when 'total' then amount::decimal(38, 12) "
             "else -amount::decimal(38, 12) end) as rest from claude_raw.cost_report_rows group by all) where rest <> 0"
         ).fetchone()[0]
-        pulls = connection.execute("select count(*) from claude_raw.pulls where status = 'complete'").fetchone()[0]
-    assert (days, pulls, unequal) == (3, 8, 0)
+        pulls, pull_rows = connection.execute("select count(*), sum(row_count) from claude_raw.pulls").fetchone()
+        active = connection.execute("select count(*) from claude_raw.users_rows where pull_id like '%5'").fetchone()[0]
+    # of the reports one pull for the three days, of `users` one a day; then one of each for the revised day
+    assert (days, pulls, unequal, active) == (3, 4 + 3 + 4 + 1, 0, 200)
+    assert pull_rows > 4 * 200 * 6
     assert 6 < rows / 200 / days < 7.5
     assert groups < 100
 

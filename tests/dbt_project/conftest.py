@@ -49,7 +49,7 @@ class Dbt:
         return done.stdout
 
     def compiled(self, model: str) -> str:
-        (path,) = (self.folder / "target" / "compiled").rglob(f"{model}.sql")
+        (path,) = (self.folder / "target" / "compiled").glob(f"*/models/*/{model}.sql")
         return path.read_text()
 
 

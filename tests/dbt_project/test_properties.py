@@ -11,7 +11,7 @@ import duckdb
 import jinja2
 import oracle
 import pytest
-from conftest import PROJECT, Built
+from conftest import PROJECT, Built, Dbt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raw_rows import Pull, cost, insert_pulls
@@ -45,14 +45,18 @@ TOTALS = st.one_of(st.none(), st.tuples(AMOUNTS, st.one_of(st.none(), AMOUNTS)))
 
 
 @pytest.fixture(scope="module")
-def emptied(stages: dict[str, Built], tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Return a warehouse with models and no rows, to be filled inside transactions."""
+def emptied(
+    stages: dict[str, Built], dbt: Dbt, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Return a warehouse with models and no rows, to be filled inside transactions; its pull days follow the ledger."""
     path = tmp_path_factory.mktemp("properties") / "working.duckdb"
     shutil.copyfile(stages["3"].path, path)
     with duckdb.connect(str(path)) as connection:
         connection.execute("set threads = 1")
         for table in ("pulls", "user_cost_report_rows", "cost_report_rows"):
             connection.execute(f"delete from claude_raw.{table}")
+        connection.execute("drop table staging.stg_pull_days")
+        connection.execute(f"create view staging.stg_pull_days as {dbt.compiled('stg_pull_days')}")
         yield connection
 
 

@@ -3,9 +3,9 @@ with
         select
             organization_id,
             user_id,
-            min(activity_date) as first_known_activity_date,
-            max(activity_date) as last_known_activity_date
-        from {{ ref("user_daily_engagement") }}
+            min(first_activity_date) as first_known_activity_date,
+            max(last_activity_date) as last_known_activity_date
+        from {{ ref("int_user_months") }}
         group by organization_id, user_id
     )
 

@@ -1,8 +1,16 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_days",
+        meta={"endpoints": ["users"], "days_after": 29},
+    )
+}}
+
 -- Each active day opens a span that lasts until the user's next one, or 7 or 30 days; people of a day are
 -- the spans open
 -- on it. One pass over the user-days instead of a self-join of every day with its 30.
 with
-    days as (select * from {{ ref("int_engagement_days") }}),
+    days as (select * from {{ ref("int_engagement_days") }} where {{ is_touched() }}),
 
     user_days as (
         select
@@ -12,6 +20,7 @@ with
             -- with this one, the user was active so many times since
             lag(activity_date, {{ power_user_days() | int - 1 }}) over user_order as power_date
         from {{ ref("user_daily_engagement") }}
+        where {{ is_touched(days_before=29) }}
         window user_order as (partition by organization_id, user_id order by activity_date)
     ),
 
@@ -77,6 +86,7 @@ select
     case when days.has_last_7_days then counts.weekly_count end as listed_weekly_user_count,
     case when days.has_last_30_days then counts.monthly_count end as listed_monthly_user_count,
     case when days.has_last_30_days then counts.power_count end as power_user_count,
-    days.finality
+    days.finality,
+    {{ built_through_sequence(["user_daily_engagement"]) }} as built_through_sequence
 from days
 inner join counts on days.organization_id = counts.organization_id and days.activity_date = counts.change_date

@@ -18,5 +18,6 @@ select
     claude_code_distinct_session_count as claude_code_session_count,
     claude_code_commit_count as commit_count,
     claude_code_pull_request_count as pull_request_count,
-    claude_code_lines_of_code_added_count as accepted_line_count
+    claude_code_lines_of_code_added_count as accepted_line_count,
+    built_through_sequence
 from {{ ref("user_daily_engagement") }}

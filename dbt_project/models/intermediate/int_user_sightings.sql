@@ -1,29 +1,80 @@
-{{ config(materialized="incremental", incremental_strategy="append") }}
+{#- Rewritten whole from itself and what is new: as many rows as accounts have states, however long the history is. -#}
+{{ config(materialized="table") }}
+{%- set state = "organization_id, user_id, email, name, is_deleted, is_account_state_told" %}
+{%- set is_continued = execute and load_relation(this) is not none and not flags.FULL_REFRESH %}
 
 with
     new_pulls as (
-        select pull_id, organization_id, pull_sequence, fetched_at
+        select pull_id, organization_id, pull_sequence, fetched_at, window_start, window_end
         from {{ source("claude_raw", "pulls") }}
         where
             status = 'complete' and endpoint in ('user_cost_report', 'user_usage_report', 'users')
-            {% if is_incremental() %}
+            {% if is_continued %}
                 and pull_sequence > (select coalesce(max(pull_sequence), 0) from {{ this }})
             {% endif %}
     ),
 
-    sightings as (select * from {{ ref("stg_user_sightings") }})
+    -- what one pull says of an account, about however many days
+    said as (
+        select
+            pull_id,
+            user_id,
+            email,
+            name,
+            is_deleted,
+            is_account_state_told,
+            min(activity_date) as first_activity_date,
+            max(activity_date) as last_activity_date
+        from {{ ref("stg_user_sightings") }}
+        {% if is_continued %}
+            where
+                activity_date >= (select min(window_start) from new_pulls)
+                and activity_date < (select max(window_end) from new_pulls)
+                and pull_id in (select pull_id from new_pulls)
+        {% endif %}
+        group by pull_id, user_id, email, name, is_deleted, is_account_state_told
+    ),
+
+    sightings as (
+        select
+            new_pulls.organization_id,
+            said.user_id,
+            said.email,
+            said.name,
+            said.is_deleted,
+            said.is_account_state_told,
+            said.first_activity_date,
+            said.last_activity_date,
+            {{ sighting("new_pulls.fetched_at", "new_pulls.pull_sequence", "said.last_activity_date") }}
+            as newest
+        from said
+        inner join new_pulls on said.pull_id = new_pulls.pull_id
+        {% if is_continued %}
+            union all
+            select
+                {{ state }},
+                first_activity_date,
+                last_activity_date,
+                {{ sighting("fetched_at", "pull_sequence", "newest_activity_date") }} as newest
+            from {{ this }}
+        {% endif %}
+    ),
+
+    states as (
+        select
+            {{ state }},
+            min(first_activity_date) as first_activity_date,
+            max(last_activity_date) as last_activity_date,
+            max(newest) as newest
+        from sightings
+        group by {{ state }}
+    )
 
 select
-    new_pulls.organization_id,
-    sightings.user_id,
-    sightings.email,
-    sightings.name,
-    sightings.is_deleted,
-    sightings.is_account_state_told,
-    sightings.first_activity_date,
-    sightings.last_activity_date,
-    new_pulls.pull_id,
-    new_pulls.pull_sequence,
-    new_pulls.fetched_at
-from sightings
-inner join new_pulls on sightings.pull_id = new_pulls.pull_id
+    {{ state }},
+    first_activity_date,
+    last_activity_date,
+    newest.fetched_at as fetched_at,
+    newest.pull_sequence as pull_sequence,
+    newest.activity_date as newest_activity_date
+from states

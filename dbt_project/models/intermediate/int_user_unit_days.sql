@@ -2,7 +2,6 @@
     config(
         materialized="incremental",
         incremental_strategy="replace_days",
-        on_schema_change="fail",
         meta={"endpoints": ["users", "user_cost_report", "cost_report"]},
     )
 }}
@@ -23,8 +22,8 @@ with
                     case when product = '{{ product }}' then amount_cents else 0 end
                 ) as {{ surface }}_cents{{ "," if not loop.last }}
             {% endfor %}
-        from {{ ref("fct_claude_costs") }}
-        where attribution = 'user' and {{ is_touched() }}
+        from {{ ref("int_user_spend_lines") }}
+        where {{ is_touched() }}
         group by organization_id, activity_date, user_id
     )
 

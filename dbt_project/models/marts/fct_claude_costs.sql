@@ -2,7 +2,6 @@
     config(
         materialized="incremental",
         incremental_strategy="replace_days",
-        on_schema_change="fail",
         meta={"endpoints": ["user_cost_report", "cost_report"]},
         post_hook=(
             "{{ create_fct_claude_costs_as_of(ref('base_user_cost_report'), ref('base_cost_report'), ref('stg_pull_days')) }}"

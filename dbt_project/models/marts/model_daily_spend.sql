@@ -2,7 +2,6 @@
     config(
         materialized="incremental",
         incremental_strategy="replace_days",
-        on_schema_change="fail",
         meta={
             "endpoints": ["user_cost_report", "cost_report", "user_usage_report", "usage_report"],
             "labels": ["plan"],

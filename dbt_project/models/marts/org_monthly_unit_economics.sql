@@ -1,5 +1,17 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_days",
+        meta={
+            "endpoints": ["users", "user_cost_report", "cost_report"],
+            "period": "month",
+            "labels": ["plan"],
+        },
+    )
+}}
+
 with
-    days as (select * from {{ ref("int_unit_days") }}),
+    days as (select * from {{ ref("int_unit_days") }} where {{ is_touched() }}),
 
     day_sums as (
         select
@@ -22,6 +34,7 @@ with
             {{ ref("int_user_unit_days") }} as unit_days
             on days.organization_id = unit_days.organization_id
             and days.activity_date = unit_days.activity_date
+            and {{ is_touched("unit_days.activity_date") }}
     ),
 
     user_sums as (
@@ -82,7 +95,8 @@ select
     {{ cents_to_usd("whole_months.claude_code_cost_cents") }} as claude_code_cost_usd,
     {{ usd_per_unit("active_user_cost_cents", "active_user_count") }} as direct_cost_per_active_user_usd,
     {{ usd_per_unit("total_cost_cents", "active_user_count") }} as allocated_cost_per_active_user_usd,
-    {{ unit_prices("total_cost_cents") }}
+    {{ unit_prices("total_cost_cents") }},
+    {{ built_through_sequence(["int_user_unit_days"]) }} as built_through_sequence
 from whole_months
 left join
     {{ ref("dim_claude_organizations") }} as organizations

@@ -1,5 +1,13 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_days",
+        meta={"endpoints": ["users"]},
+    )
+}}
+
 with
-    engagement as (select * from {{ ref("user_daily_engagement") }}),
+    engagement as (select * from {{ ref("user_daily_engagement") }} where {{ is_touched() }}),
 
     tool_days as (
         {% for tool in edit_tools() %}
@@ -43,5 +51,6 @@ select
     cast(accepted_count as double) / nullif(accepted_count + rejected_count, 0) as acceptance_rate,
     proposed_user_count,
     untold_user_count,
-    finality
+    finality,
+    {{ built_through_sequence(["user_daily_engagement"]) }} as built_through_sequence
 from totals

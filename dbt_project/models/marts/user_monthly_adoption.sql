@@ -1,37 +1,7 @@
-{%- set events = [
-    "message_count",
-    "claude_code_session_count",
-    "commit_count",
-    "pull_request_count",
-    "accepted_line_count",
-] %}
+{%- set events = unit_counters() %}
 
 with
-    user_days as (
-        select *, cast(date_trunc('month', activity_date) as date) as month
-        from {{ ref("int_user_daily_events") }}
-    ),
-
-    user_months as (
-        select
-            organization_id,
-            user_id,
-            month,
-            count(*) as active_day_count,
-            min(activity_date) as first_activity_date,
-            max(activity_date) as last_activity_date,
-            {% for surface in surfaces() %}
-                case
-                    when count(is_{{ surface }}_active) > 0
-                    then count(case when is_{{ surface }}_active then 1 end)
-                end as {{ surface }}_active_day_count,
-            {% endfor %}
-            {% for event in events %}
-                cast({{ sum_if_all_known(event) }} as bigint) as {{ event }}{{ "," if not loop.last }}
-            {% endfor %}
-        from user_days
-        group by organization_id, user_id, month
-    ),
+    user_months as (select * from {{ ref("int_user_months") }}),
 
     known_users as (
         select organization_id, user_id, min(first_activity_date) as first_known_activity_date

@@ -1,5 +1,17 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_days",
+        meta={
+            "endpoints": ["users", "user_cost_report", "cost_report"],
+            "period": "month",
+            "labels": ["plan"],
+        },
+    )
+}}
+
 with
-    days as (select * from {{ ref("int_unit_days") }}),
+    days as (select * from {{ ref("int_unit_days") }} where {{ is_touched() }}),
 
     months as (
         select
@@ -19,6 +31,7 @@ with
             days
             on unit_days.organization_id = days.organization_id
             and unit_days.activity_date = days.activity_date
+            and {{ is_touched("unit_days.activity_date") }}
     ),
 
     user_sums as (
@@ -48,7 +61,8 @@ select
     {{ cents_to_usd("user_sums.active_user_cost_cents") }} as active_user_cost_usd,
     {{ cents_to_usd("user_sums.claude_code_cost_cents") }} as claude_code_cost_usd,
     {{ usd_per_unit("active_user_cost_cents", "active_user_day_count") }} as direct_cost_per_active_day_usd,
-    {{ unit_prices("user_cost_cents") }}
+    {{ unit_prices("user_cost_cents") }},
+    {{ built_through_sequence(["int_user_unit_days"]) }} as built_through_sequence
 from user_sums
 inner join months on user_sums.organization_id = months.organization_id and user_sums.month = months.month
 left join

@@ -1,3 +1,5 @@
+{{ config(materialized="table") }}
+
 with
     organizations as (select organization_id, revision_days from {{ source("claude_raw", "organizations") }}),
 
@@ -34,6 +36,8 @@ select
     ) as superseded_at,
     data_refreshed_at,
     api_organization_id,
+    -- of the pull's rows, the day's if they were spread evenly
+    cast(ceil(row_count / cast(window_end - window_start as double)) as bigint) as day_row_count,
     case
         -- without a stamp, a day is taken as whole one day after its end
         when coalesce(data_refreshed_at, fetched_at - interval 1 day) < day_end

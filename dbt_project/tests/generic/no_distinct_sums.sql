@@ -8,10 +8,10 @@
     model, columns_like="([a-z0-9_]*_)?distinct_[a-z0-9_]+|[a-z0-9_]*active_user_count"
 ) %}
 
-    {#- relations may be named with or without their database -#}
+    {#- relations are named without their database, and may be narrowed to some rows -#}
     {%- set found = {"package_name": "", "original_file_path": "", "name": ""} -%}
     {%- if execute -%}
-        {%- for node in graph.nodes.values() if node.resource_type == "model" and (node.relation_name | string).endswith(model | string) -%}
+        {%- for node in graph.nodes.values() if node.resource_type == "model" and node.relation_name | replace('"' ~ node.database ~ '".', "") in model | string -%}
             {%- do found.update(node) -%}
         {%- endfor -%}
     {%- endif -%}
