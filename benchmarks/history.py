@@ -32,9 +32,9 @@ _USER_DAYS = """
     user_days as (
         select day, user_number, user_number % 100 as share, (user_number * 31 + day_number * 17) % 100 as mood,
             hash(user_number, day_number, $revision::integer) as chance,
-            {'type': 'user_actor', 'user_id': 'user_01' || left(md5(user_number::varchar), 22),
-              'email_address': 'person.' || user_number || '@example.com', 'email': null,
-              'name': 'Person ' || user_number, 'deleted': false} as actor
+            'user_01' || left(md5(user_number::varchar), 22) as actor_user_id,
+            'person.' || user_number || '@example.com' as actor_email_address,
+            'Person ' || user_number as actor_name, false as actor_deleted
         from (
             select day::date as day, epoch(day)::bigint // 86400 as day_number
             from range($first::timestamp, $last::timestamp, interval 1 day) as days(day)
@@ -46,7 +46,7 @@ _USER_DAYS = """
     ),
     groups as (
         select
-            day, user_number, actor, product_number, hash(chance, product_number) as chance,
+            day, user_number, actor_user_id, actor_email_address, actor_name, actor_deleted, product_number, hash(chance, product_number) as chance,
             ['claude_code', 'chat', 'cowork'][product_number] as product,
             ['claude-opus-4-6', 'claude-sonnet-4-5', 'claude-haiku-4-5'][(user_number + product_number) % 3 + 1]
                 as model,
@@ -56,7 +56,7 @@ _USER_DAYS = """
         from work
         where product_number = 1 or (product_number = 2 and share < 60) or (product_number = 3 and mood < 15)
     )"""
-_TIMES = "day || 'T00:00:00Z' as starting_at, (day + 1) || 'T00:00:00Z' as ending_at"
+_ACTOR = "actor_user_id, actor_email_address, actor_name, actor_deleted"
 _DIMENSIONS = "product, model, context_window, inference_geo, speed"
 _COST_DIMENSIONS = f"{_DIMENSIONS}, cost_type, token_type"
 _KEYS = "$pull_id as pull_id, $organization as organization_id, 1 as page_number"
@@ -78,12 +78,12 @@ _ROWS = {
             select *, ((hash(chance, token_type) % 100000000)::bigint * 0.000001)::decimal(18, 6) as list_cents
             from fanned_out
         )
-        select {_KEYS}, 'detail' as query, day as activity_date, {_TIMES}, actor, {_DIMENSIONS},
-            'tokens' as cost_type, token_type, (list_cents * 0.9)::decimal(18, 7)::varchar as amount,
-            list_cents::varchar as list_amount, 'USD' as currency
+        select {_KEYS}, 'detail' as query, day as activity_date, {_ACTOR}, {_DIMENSIONS},
+            'tokens' as cost_type, token_type, list_cents * 0.9 as amount,
+            list_cents as list_amount, 'USD' as currency
         from priced order by day, user_number, product_number""",
     "user_usage_report": f"""with {_USER_DAYS}
-        select {_KEYS}, 'detail' as query, day as activity_date, {_TIMES}, actor, {_DIMENSIONS},
+        select {_KEYS}, 'detail' as query, day as activity_date, {_ACTOR}, {_DIMENSIONS},
             (chance % 100000)::bigint as uncached_input_tokens, (chance % 900000)::bigint as cache_read_input_tokens,
             {{'ephemeral_5m_input_tokens': (chance % 30000)::bigint, 'ephemeral_1h_input_tokens': 0}} as cache_creation,
             (chance % 20000)::bigint as output_tokens,
@@ -92,16 +92,16 @@ _ROWS = {
         from groups order by day, user_number, product_number""",
     "cost_report": f"""with details as (
             select activity_date as day, {_COST_DIMENSIONS},
-                (sum(amount::decimal(18, 7)) * 1.02)::decimal(38, 9) as cents,
-                (sum(list_amount::decimal(18, 6)) * 1.02)::decimal(38, 8) as list_cents
+                (sum(amount)::decimal(20, 7) * 1.02)::decimal(38, 12) as cents,
+                (sum(list_amount)::decimal(20, 6) * 1.02)::decimal(38, 12) as list_cents
             from claude_raw.user_cost_report_rows where pull_id = $user_pull_id group by all
         ), said as (
             select 'detail' as query, * from details
             union all by name
             select 'total' as query, day, sum(cents) as cents, sum(list_cents) as list_cents from details group by day
         )
-        select {_KEYS}, query, day as activity_date, {_TIMES}, {_COST_DIMENSIONS}, cents::varchar as amount,
-            list_cents::varchar as list_amount, 'USD' as currency
+        select {_KEYS}, query, day as activity_date, {_COST_DIMENSIONS}, cents as amount,
+            list_cents as list_amount, 'USD' as currency
         from said order by day""",
     "usage_report": f"""with said as (
             select case when grouping(product) = 1 then 'total' else 'detail' end as query, activity_date as day,
@@ -111,7 +111,7 @@ _ROWS = {
             from claude_raw.user_usage_report_rows where pull_id = $user_pull_id
             group by grouping sets ((activity_date), (activity_date, {_DIMENSIONS}))
         )
-        select {_KEYS}, query, day as activity_date, {_TIMES}, {_DIMENSIONS}, uncached_input_tokens,
+        select {_KEYS}, query, day as activity_date, {_DIMENSIONS}, uncached_input_tokens,
             cache_read_input_tokens, output_tokens, requests,
             {{'ephemeral_5m_input_tokens': ephemeral_5m_input_tokens,
               'ephemeral_1h_input_tokens': ephemeral_1h_input_tokens}} as cache_creation,
@@ -132,7 +132,7 @@ _BLOCKS = ("chat", "claude_code", "cowork", "office", "design", "science")
 _USERS = f"""with {_USER_DAYS}
     select printf('%032x', $sequence + (day - $first)) as pull_id, $organization as organization_id, 1 as page_number,
         'detail' as query, day as activity_date,
-        {{'id': actor.user_id, 'email_address': actor.email_address, 'email': null}} as user,
+        {{'id': actor_user_id, 'email_address': actor_email_address, 'email': null}} as user,
         {", ".join(_counters(sqltype(USER_ACTIVITY[f"{one}_metrics"]), one) + f" as {one}_metrics" for one in _BLOCKS)},
         0 as web_search_count, day::varchar as last_activity_date
     from user_days order by day, user_number"""
