@@ -46,7 +46,8 @@ _USER_DAYS = """
     ),
     groups as (
         select
-            day, user_number, actor_user_id, actor_email_address, actor_name, actor_deleted, product_number, hash(chance, product_number) as chance,
+            day, user_number, actor_user_id, actor_email_address, actor_name, actor_deleted, product_number,
+            hash(chance, product_number) as chance,
             ['claude_code', 'chat', 'cowork'][product_number] as product,
             ['claude-opus-4-6', 'claude-sonnet-4-5', 'claude-haiku-4-5'][(user_number + product_number) % 3 + 1]
                 as model,
