@@ -11,32 +11,30 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from onelens_claude import row_types
 from onelens_claude.clock import naive_utc, utc_now
-from onelens_claude.endpoints import Endpoint, Shape
 from onelens_claude.errors import InvalidPullError
-from onelens_claude.raw_tables import AMOUNT_TYPE, KEYS, row_columns, source_of
+from onelens_claude.parsing import REFUSED, refuse, select_rows
+from onelens_claude.raw_tables import row_columns
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from decimal import Decimal
 
+    from onelens_claude.endpoints import Endpoint
     from onelens_claude.errors import OnelensError
     from onelens_claude.fetching import FetchedPull, PullRequest, SpooledPage
     from onelens_claude.settings import Organization
 
-AMOUNT_PATTERN = r"-?[0-9]{1,26}(\.[0-9]{1,12})?"
-"""A decimal string in cents: what fits DECIMAL(38,12) with no rounding."""
 _FRACTION = r'"(?:{names})"\s*:\s*-?[0-9]+(?:\.[0-9]*[1-9][0-9]*|[eE]-[0-9]+)'
 """A counter that is no whole number: BIGINT would round it without a word."""
 _DATA_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
 """What DuckDB raises about the pages; any other error is about the file or the machine."""
-_REFUSED = re.compile(r"refused\|([^|]*)\|([^|]*)\|(.*)", re.DOTALL)
 _KEY = re.compile(rb'"([A-Za-z_][A-Za-z0-9_\-]*)"\s*:')
 _SAMPLE_BYTES = 16_384
 _CSV_BUFFER = 100_000
@@ -218,7 +216,7 @@ def _insert_pages(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pul
     )
     counters = row_types.nested_count_fields(endpoint.columns)
     fraction = _FRACTION.format(names="|".join(counters))
-    refused = _refuse(f"concat(regexp_extract(part, '{fraction}'), ' is no whole number')")
+    refused = refuse(f"concat(regexp_extract(part, '{fraction}'), ' is no whole number')")
     checked = f"case when regexp_matches(part, '{fraction}') then {refused} else part end" if counters else "part"
     pages = [page for pull in pulls for page in pull.pages]
     longest = [page.longest_line for page in pages if page.longest_line is not None]
@@ -252,130 +250,18 @@ def _insert_pages(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pul
 
 
 def _insert_rows(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pulls: list[FetchedPull]) -> None:
-    """Parse the pages by explicit types and append their rows; a row that breaks the contract raises."""
-    columns = row_columns(endpoint)
-    values = ", ".join(_value(endpoint, name) for name in columns if name not in KEYS)
-    names = ", ".join(f'"{name}"' for name in columns)
+    """Parse the pages and append their rows; a row that breaks the contract raises."""
     pages = [page for pull in pulls for page in pull.pages]
+    names = ", ".join(f'"{name}"' for name in row_columns(endpoint))
     connection.execute(
-        f"""insert into claude_raw.{endpoint.rows_table} ({names})
-        with api_rows as ({_api_rows(endpoint)})
-        select pull_id, organization_id, page_number, query, {_activity_date(endpoint)}, {values}
-        from api_rows as r
-        join pages_of_batch on file = filename""",
-        {
-            "files": [str(page.path) for page in pages],
-            "largest": max(page.byte_count for page in pages) + 1,
-        },
+        f"insert into claude_raw.{endpoint.rows_table} ({names}) {select_rows(endpoint)}",
+        {"files": [str(page.path) for page in pages], "largest": max(page.byte_count for page in pages) + 1},
     )
-
-
-def _api_rows(endpoint: Endpoint) -> str:
-    """Return the SELECT that turns spooled pages into `filename` and one row, or struct `r`, per API row."""
-    kinds = {name: "JSON" if kind == "BIGINT" else kind for name, kind in endpoint.columns.items()}
-    if endpoint.shape is Shape.DAY_ROWS:
-        return f"select * from {_read_json(kinds)}"
-    span = f"{_utc('starting_at')} as start_at, {_utc('ending_at')} as end_at"
-    if endpoint.shape is not Shape.BUCKETS:
-        return f"select *, {span} from {_read_json(kinds)}"
-    result = {name: kind for name, kind in kinds.items() if name not in row_types.TIMES}
-    bucket = row_types.TIMES | {"results": f"{row_types.struct(**result)}[]"}
-    return f"select filename, starting_at, ending_at, {span}, unnest(results) as r from {_read_json(bucket)}"
-
-
-def _utc(name: str) -> str:
-    """Return the SQL of a moment as a UTC timestamp, null where it is none; the usual form is read without ICU."""
-    return f"""case
-        when length({name}) = 20 and ends_with({name}, 'T00:00:00Z')
-            then try_cast(left({name}, 10) as date)::timestamp
-        else try_cast({name} as timestamptz) at time zone 'UTC' end"""
-
-
-def _read_json(columns: Mapping[str, str]) -> str:
-    listed = ", ".join(f"\"{name}\": '{kind}'" for name, kind in columns.items())
-    return (
-        f"read_json($files, columns = {{{listed}}}, format = 'array', records = 'true', filename = true, "
-        "maximum_object_size = $largest)"
-    )
-
-
-def _refuse(message_sql: str) -> str:
-    """Return SQL that stops the statement, saying which page and why; `_refusal` reads it back."""
-    return f"error(concat('refused|', pull_id, '|', page_number, '|', {message_sql}))"
-
-
-def _value(endpoint: Endpoint, column: str) -> str:
-    """Return the SQL of one stored column, with the checks it must pass."""
-    path = source_of(column)
-    name, kind = path[-1], endpoint.columns[path[0]]
-    field = _field(endpoint, *path)
-    checks = []
-    key = tuple(endpoint.entity_key.split("."))
-    if path in {key, key[:1]}:
-        missing = _refuse(f"'a row has no {endpoint.entity_key}'")
-        checks.append(f"when {_field(endpoint, *key)} is null then {missing}")
-    if name == "currency":
-        foreign = _refuse(f"concat('amounts are in ', {field})")
-        checks.append(f"when {field} <> 'USD' then {foreign}")
-    if kind in {"JSON", "BIGINT"}:
-        text = f"{field}::varchar"
-        absent = _refuse(f"'a row has no {name}'") if name == "amount" else "null"
-        shape = _AMOUNT if kind == "JSON" else _COUNT
-        wrong = _refuse(f"concat('{name} ', {text}, ' is no {shape.description}')")
-        checks += [
-            f"when {field} is null or {text} = 'null' then {absent}",
-            f"when {shape.is_wrong.format(text=text)} then {wrong}",
-        ]
-        field = shape.value.format(text=text)
-    return f"case {' '.join(checks)} else {field} end" if checks else field
-
-
-class _Shape(NamedTuple):
-    """SQL over the JSON `text` of a value that must not be rounded."""
-
-    description: str
-    is_wrong: str
-    value: str
-
-
-_DIGITS = "trim({text}, '\"')"
-_AMOUNT = _Shape(
-    "decimal string of at most 12 fractional digits",
-    f"not regexp_full_match({{text}}, '\"{AMOUNT_PATTERN.replace('{', '{{').replace('}', '}}')}\"')",
-    # casting to a DECIMAL of 18 digits takes a twentieth of the time, and most amounts fit
-    f"coalesce(try_cast({_DIGITS} as decimal(18, 12))::{AMOUNT_TYPE}, {_DIGITS}::{AMOUNT_TYPE})",
-)
-_COUNT = _Shape(
-    "whole number",
-    # JSON keeps 15 digits of a number with a point exactly
-    r"not regexp_full_match({text}, '-?([0-9]+|[0-9]{{1,15}}\.0*)') or try_cast({text} as bigint) is null",
-    "{text}::bigint",
-)
-
-
-def _field(endpoint: Endpoint, *path: str) -> str:
-    """Return where a field stands: a bucket carries the times of its results."""
-    names = ".".join(f'"{name}"' for name in path)
-    return f"r.r.{names}" if endpoint.shape is Shape.BUCKETS and path[0] not in row_types.TIMES else f"r.{names}"
-
-
-def _activity_date(endpoint: Endpoint) -> str:
-    """Return the SQL of a row's day: the request's, or its own start, checked against the window."""
-    if endpoint.shape is Shape.DAY_ROWS:
-        return "window_start"
-    said = "concat(coalesce(r.starting_at, 'null'), ' to ', r.ending_at)"
-    not_a_day = _refuse(f"concat('a row from ', {said}, ' is no whole UTC day')")
-    outside = _refuse(f"concat('a row from ', {said}, ' lies outside the window')")
-    return f"""case
-        when start_at is null or start_at <> date_trunc('day', start_at) or end_at <> start_at + interval 1 day
-            then {not_a_day}
-        when start_at < window_start or start_at >= window_end then {outside}
-        else start_at::date end"""
 
 
 def _refusal(error: duckdb.Error, pulls: list[FetchedPull]) -> InvalidPullError:
     """Turn what stopped the statement into an error that names the pull, the request and the reason."""
-    found = _REFUSED.search(str(error))
+    found = REFUSED.search(str(error))
     if found:
         pull_id, page_number, reason = found.groups()
         pull = next(one for one in pulls if one.pull_id == pull_id)
