@@ -67,8 +67,10 @@ def measure(work: Path, base_url: str, days: int) -> dict[str, Any]:
         run_job("ingest_job", settings, tags=range_tags(last, last))
     home = Path(os.environ["DAGSTER_HOME"])
     before = _event_log(home)
+    assets = [f"claude_raw/{endpoint.name}" for endpoint in settings.endpoints()]
     with costing() as backfill:
-        _require(run_job("ingest_job", settings, tags=range_tags(FIRST_DAY, last), config=raw_config(IngestConfig())))
+        tags = range_tags(FIRST_DAY, last)
+        _require(run_job("ingest_job", settings, tags=tags, config=raw_config(IngestConfig()), assets=assets))
     after = _event_log(home)
     with costing() as landing:
         _land(_settings(work / "landing", base_url), last)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
@@ -173,6 +174,38 @@ def test_many_small_pulls_are_appended_in_few_transactions(place, monkeypatch):
     assert sum(batches) == 19
     assert len(batches) <= 4
     assert_holds_the_truth(here)
+
+
+def test_two_to_eight_requests_are_on_their_way_at_once(place, monkeypatch):
+    here = place()
+    guard, running, most = threading.Lock(), 0, 0
+    fetch = landing.fetch
+
+    def counted(*arguments, **options):
+        nonlocal running, most
+        with guard:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.02)
+        try:
+            return fetch(*arguments, **options)
+        finally:
+            with guard:
+                running -= 1
+
+    monkeypatch.setattr(landing, "fetch", counted)
+    here.land("users", "2026-11-01", "2026-11-19")
+    assert 2 <= most <= 8
+
+
+def test_an_organisation_whose_first_answer_takes_long_does_not_hold_up_another(place):
+    here = place({"acme": organization(), "beta": organization("sk-beta", seed=2)})
+    acme, beta = (tenant.organization.organization_id for tenant in here.server.api.tenants)
+    here.server.api.faults.add(Fault("slow", organization=acme, seconds=1.5))
+    here.land("users", "2026-11-01", "2026-11-12", ("acme", "beta"))
+    order = [one.organization_id for one in here.server.api.log]
+    assert Counter(order) == {acme: 12, beta: 12}
+    assert order.index(acme, order.index(acme) + 1) > 12  # all of beta came between acme's first two
 
 
 def test_progress_counts_every_pull_once(place):

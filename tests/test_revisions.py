@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from onelens_claude.fake_api import Revision
+from onelens_claude.fake_api import Fault, Revision
 from onelens_claude.revisions import revised_days
 
 if TYPE_CHECKING:
@@ -44,6 +44,43 @@ def test_a_quiet_day_costs_four_requests_and_finds_nothing(published: Place) -> 
     assert probe(published) == []
     asked = Counter(path.split("?")[0].rsplit("/", 1)[1] for path in published.requests())
     assert asked == {"cost_report": 2, "usage_report": 2}
+
+
+def test_the_deep_check_asks_once_for_the_whole_week_and_by_day_only_where_a_user_differs(
+    published: Place, set_now: Callable[[str], None]
+) -> None:
+    set_now("2026-11-22T12:00:00Z")  # the week of that day is 7 to 13 November
+    assert probe(published, deep_check=True) == []
+    deep = published.requests("user_cost_report")
+    assert len(deep) == 1
+    assert "bucket_width" not in deep[0]
+    with published.onelens.warehouse().writer() as connection:  # as if another user had spent it
+        connection.execute(
+            "update claude_raw.user_cost_report_rows set actor = struct_update(actor, user_id := 'user_other') "
+            "where activity_date between '2026-11-10' and '2026-11-18'"
+        )
+    published.onelens.warehouse().publish()
+    assert probe(published, deep_check=True) == [dt.date(2026, 11, day) for day in range(10, 14)]
+    whole, by_day = published.requests("user_cost_report")[1:]
+    assert "bucket_width" not in whole
+    assert "bucket_width=1d" in by_day
+
+
+def test_a_hole_in_what_is_held_makes_no_further_probe(place: Callable[..., Place]) -> None:
+    here = place()
+    for endpoint in REPORTS:
+        for first, last in (("2026-11-01", "2026-11-04"), ("2026-11-07", "2026-11-09"), ("2026-11-12", LAST)):
+            here.land(endpoint, first, last)
+    here.onelens.warehouse().publish()
+    here.server.api.log.clear()
+    assert probe(here) == []
+    assert len(here.requests()) == 4
+
+
+def test_a_deep_check_that_is_refused_does_not_lose_what_the_probes_found(published: Place) -> None:
+    revise(published, Revision(dt.date(2026, 11, 4), "up"))
+    published.server.api.faults.add(Fault("forbidden", endpoint="user_cost_report", times=None))
+    assert probe(published, deep_check=True) == [dt.date(2026, 11, 4)]
 
 
 def test_exactly_the_days_that_changed_are_found(published: Place) -> None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from sqlalchemy.exc import DBAPIError
 
 from onelens_claude.cli.output import note, progress_bars
+from onelens_claude.errors import WarehouseError
 from onelens_claude.instance import end_dead_runs, prepare_home, process_tag
 from onelens_claude.resources import ONELENS_RESOURCE, Onelens
 
@@ -62,7 +64,7 @@ def run_job(
     """
     from onelens_claude.definitions import build_defs  # loading the dbt manifest takes a second
 
-    prepare_home()
+    home = prepare_home()
     with dg.DagsterInstance.get() as instance, progress_bars(planned) as on_progress:
         for run_id in end_dead_runs(instance):
             note(f"Run {run_id} had been killed; it is marked as failed.")
@@ -74,13 +76,19 @@ def run_job(
         }
         # dbt's own output goes to stdout, where a command's data belongs; Dagster keeps it in the run's log.
         with redirect_stdout(sys.stderr if verbose else io.StringIO()):
-            result = defs.resolve_job_def(name).execute_in_process(
-                instance=instance,
-                run_config=run_config,
-                tags={**process_tag(), **(tags or {})},
-                asset_selection=[dg.AssetKey.from_user_string(asset) for asset in assets] if assets else None,
-                raise_on_error=False,
-            )
+            try:
+                result = defs.resolve_job_def(name).execute_in_process(
+                    instance=instance,
+                    run_config=run_config,
+                    tags={**process_tag(), **(tags or {})},
+                    asset_selection=[dg.AssetKey.from_user_string(asset) for asset in assets] if assets else None,
+                    raise_on_error=False,
+                )
+            except DBAPIError as error:
+                raise WarehouseError(
+                    f"{home}: Dagster cannot write its log there: {error.orig}. Is the disk full? "
+                    "What is loaded stays; run the same command again to go on."
+                ) from None
         return _result(result)
 
 

@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from worlds import scratch_folder, serving_world
+import yaml
+from worlds import process_environment, scratch_folder, serving_world
 
-from onelens_claude.fake_api import OrganizationSpec
+from onelens_claude.endpoints import Family
+from onelens_claude.fake_api import OrganizationSpec, Revision
+from onelens_claude.ledger import endpoints_of
+from onelens_claude.partitions import PARTITION_END_TAG, PARTITION_START_TAG
+from onelens_claude.resources import Onelens
+from onelens_claude.settings import PROJECT_ROOT, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +69,26 @@ def world() -> Iterator[World]:
     with scratch_folder() as folder, serving_world(folder, now.isoformat(), specs) as one:
         one.environment["PYTHONWARNINGS"] = "ignore"
         yield one
+
+
+@pytest.fixture
+def queueing_world(world: World) -> World:
+    """Return a world whose daemon queues runs and starts none; it holds two days of cost, one revised since."""
+    home = world.folder / "home"
+    home.mkdir()
+    settings = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())
+    settings["concurrency"]["runs"] = {"max_concurrent_runs": 0}
+    (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
+    revised = world.now.date() - dt.timedelta(days=3)
+    with process_environment(world.variables()):
+        onelens = Onelens(load_settings())
+        for endpoint in endpoints_of(Family.COST):
+            if not endpoint.is_optional:
+                days = [revised, revised + dt.timedelta(days=1)]
+                onelens.landing(endpoint.name).land(endpoint, {"acme": days})
+        onelens.warehouse().publish()
+    world.servers["acme"].api.tenants[0].organization.add_revision(Revision(revised, "up"))
+    return world
 
 
 @pytest.fixture
@@ -155,3 +181,38 @@ def test_the_ui_shows_the_lineage_and_a_range_launched_there_is_pulled_and_check
     browser.ask("{ instance { info executablePath: hasInfo } }")
     assert len(browser.seen) > 5
     assert not [answer for answer in browser.seen if SECRET in answer]
+
+
+def test_the_sensor_in_a_real_daemon_asks_for_one_run_of_the_changed_day_and_keeps_its_cursor(queueing_world, browser):
+    sensor = {**REPOSITORY, "sensorName": "revised_days_sensor"}
+    started = wait_for(
+        lambda: browser.ask(
+            """mutation($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) {
+                __typename ... on Sensor { name } ... on PythonError { message } } }""",
+            sensor=sensor,
+        )["startSensor"],
+        60,
+    )
+    assert started["__typename"] == "Sensor", started
+
+    def queued() -> list[dict[str, Any]]:
+        asked = browser.ask("{ runsOrError { ... on Runs { results { pipelineName status tags { key value } } } } }")
+        runs = asked["runsOrError"]["results"]
+        return runs if {run["status"] for run in runs} == {"QUEUED"} else []
+
+    (run,) = wait_for(queued, 90)
+    revised = str(queueing_world.now.date() - dt.timedelta(days=3))
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    assert run["pipelineName"] == "revision_job"
+    assert (tags[PARTITION_START_TAG], tags[PARTITION_END_TAG]) == (revised, revised)
+    assert tags["dagster/run_key"].startswith(f"revised-acme-{revised}-{revised}-")
+
+    def cursor() -> str | None:
+        asked = browser.ask(
+            """query($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor {
+                sensorState { typeSpecificData { ... on SensorData { lastCursor } } } } } }""",
+            sensor=sensor,
+        )
+        return asked["sensorOrError"]["sensorState"]["typeSpecificData"]["lastCursor"]
+
+    assert "acme" in wait_for(cursor, 30)
