@@ -45,7 +45,7 @@ _BECAUSE = {
     "stored": "At small sizes a page takes whole blocks of 256 KB.",
     "day by day": """DuckDB writes the last row group of a table anew at each checkpoint, and a row group is 122,880
   rows: with one row per page that is every page there is. Stored in parts of 16,000 characters this stops.""",
-    "revised": "dbt's own start (about 10 CPU s) and tests of whole tables are part of it; see the slowest nodes.",
+    "revised": "dbt's own start and some 200 nodes, about 11 CPU s at any size, are part of it; see the slowest nodes.",
     "history": "See the slowest nodes below: what reads the whole history, not the touched days.",
     "full": "DuckDB spills beyond the limit; Python and dbt come on top of it.",
     "queries": "The serving copy is asked as it is; a mart at the query's grain answers in milliseconds.",

@@ -7,32 +7,37 @@
     Lines are the users' rows, and what the total has beyond them at the finest grain that complete answers tell.
 -#}
 {% macro cost_lines(days, user_rows, report_rows) %}
-    -- with the user and without: read twice, because keeping the rows between the two takes many times the
-    -- memory
-    {% for name, user_id in [("user_lines", ["user_id"]), ("user_keys", [])] %}
-        {{ name }} as (
-            select
-                user_rows.organization_id,
-                user_rows.activity_date,
-                {% for column in user_id %} user_rows.{{ column }}, {% endfor %}
-                {{ cost_dimensions("user_rows.") }},
-                sum(user_rows.amount_cents) as amount_cents,
-                sum(user_rows.list_amount_cents) as list_amount_cents
-            from {{ user_rows }} as user_rows
-            inner join
-                {{ days }} as days
-                on user_rows.organization_id = days.organization_id
-                and user_rows.activity_date = days.activity_date
-                and user_rows.pull_id = days.user_pull_id
-            -- what names no user account is unattributed
-            where user_rows.user_id is not null
-            group by
-                user_rows.organization_id,
-                user_rows.activity_date,
-                {% for column in user_id %} user_rows.{{ column }}, {% endfor %}
-                {{ cost_dimensions("user_rows.") }}
-        ),
-    {% endfor %}
+    user_lines as (
+        select
+            user_rows.organization_id,
+            user_rows.activity_date,
+            user_rows.user_id,
+            {{ cost_dimensions("user_rows.") }},
+            {{ sums_of(["amount_cents", "list_amount_cents"]) }}
+        from {{ user_rows }} as user_rows
+        inner join
+            {{ days }} as days
+            on user_rows.organization_id = days.organization_id
+            and user_rows.activity_date = days.activity_date
+            and user_rows.pull_id = days.user_pull_id
+        -- what names no user account is unattributed
+        where user_rows.user_id is not null
+        group by
+            user_rows.organization_id,
+            user_rows.activity_date,
+            user_rows.user_id,
+            {{ cost_dimensions("user_rows.") }}
+    ),
+
+    user_keys as (
+        select
+            organization_id,
+            activity_date,
+            {{ cost_dimensions() }},
+            {{ sums_of(["amount_cents", "list_amount_cents"]) }}
+        from user_lines
+        group by organization_id, activity_date, {{ cost_dimensions() }}
+    ),
 
     report_rows as (
         select report_rows.*

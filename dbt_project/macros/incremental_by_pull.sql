@@ -23,10 +23,10 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Literals that stand for the range in a compiled model; no real day is ever one of them. -#}
-{% macro first_day_literal() -%} date '0001-01-01' {%- endmacro %}
+{#- What stands for the range in a compiled model; the comments tell it from a model's own literals. -#}
+{% macro first_day_literal() -%} date '0001-01-01' /* first day */ {%- endmacro %}
 
-{% macro last_day_literal() -%} date '9999-12-31' {%- endmacro %}
+{% macro last_day_literal() -%} date '9999-12-31' /* last day */ {%- endmacro %}
 
 {#- The model's SQL for one range; literals, so that a table's statistics tell which parts of it need not be read. -#}
 {% macro narrowed(sql, range) -%}

@@ -5,6 +5,7 @@ What belongs here: running dbt and the built warehouses. What does not: pulls (`
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -47,6 +48,15 @@ class Dbt:
         )
         assert (done.returncode == 0) == succeeds, done.stdout[-8000:] + done.stderr
         return done.stdout
+
+    def incremental_models(self) -> dict[str, set[str]]:
+        """Return every incremental model, with its schema, and its columns."""
+        nodes = json.loads((self.folder / "target" / "manifest.json").read_text())["nodes"].values()
+        return {
+            f"{node['schema']}.{node['name']}": set(node["columns"])
+            for node in nodes
+            if node["resource_type"] == "model" and node["config"]["materialized"] == "incremental"
+        }
 
     def compiled(self, model: str) -> str:
         (path,) = (self.folder / "target" / "compiled").glob(f"*/models/*/{model}.sql")

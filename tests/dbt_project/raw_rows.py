@@ -73,6 +73,22 @@ def usage(output_tokens: int | None, *, user: Any = None, query: str = "detail",
     return row | fields
 
 
+def activity(user_id: str, **counts: int) -> dict[str, Any]:
+    """Return a row of `users`: `chat=3` is three messages in chat; whatever is not given is not told."""
+    row: dict[str, Any] = {
+        name: _nothing(duckdb.sqltype(kind)) if kind != "JSON" else None
+        for name, kind in ENDPOINTS["users"].columns.items()
+    }
+    row["user"]["id"] = user_id
+    for surface, count in counts.items():
+        row[f"{surface}_metrics"]["message_count"] = count
+    return row
+
+
+def _nothing(kind: Any) -> Any:
+    return {name: _nothing(child) for name, child in kind.children} if kind.id == "struct" else None
+
+
 @dataclasses.dataclass
 class Pull:
     sequence: int

@@ -10,7 +10,7 @@ import random
 from decimal import Decimal
 from typing import Any
 
-from raw_rows import DAY, RawWarehouse, actor, at, cost, usage
+from raw_rows import DAY, RawWarehouse, activity, actor, at, cost, usage
 
 D = dt.date(2026, 3, 30)
 """The first day of every scenario; the month ends on the next."""
@@ -212,6 +212,7 @@ def register_stage_1(w: RawWarehouse) -> None:
         days=2,
     )
     register_random_pulls(w, seed=1)
+    register_working(w, stage=1)
 
 
 def register_hidden(w: RawWarehouse) -> None:
@@ -325,6 +326,7 @@ def register_stage_2(w: RawWarehouse) -> None:
     w.pull("partial", "cost_report", D + DAY, [cost("4", query="total")], **later)
     w.organizations["seats"]["plan"] = "usage"
     register_random_pulls(w, seed=2)
+    register_working(w, stage=2)
 
 
 def register_stage_3(w: RawWarehouse) -> None:
@@ -345,7 +347,33 @@ def register_stage_3(w: RawWarehouse) -> None:
     w.pull("shrinking", "cost_report", D + 2 * DAY, [], fetched_at=at(D, days_later=30))
     w.pull("shrinking", "user_cost_report", D + 2 * DAY, [], fetched_at=at(D, days_later=30))
     register_random_pulls(w, seed=3)
+    register_working(w, stage=3)
     w.pull("shrinking", "usage_report", D + 2 * DAY, [], fetched_at=at(D, days_later=30))
+
+
+def register_working(w: RawWarehouse, stage: int) -> None:
+    """Pull the answers of an organisation at work: two months, then revisions of the older one, then a new day."""
+    w.organization("working")
+    first, shrunk, changed, new = (D.replace(month=month, day=day) for month, day in ((2, 1), (2, 10), (2, 24), (4, 1)))
+    people = {number: ["u1"] + ["u2"] * (number % 3 == 0) + ["u3"] * (number == 50) for number in range(59)}
+    if stage == 1:
+        for number, users in people.items():
+            register_work(w, first + number * DAY, users)
+    if stage == 2:
+        later = at(D, days_later=10)
+        register_work(w, shrunk, [], fetched_at=later)
+        register_work(w, changed, ["u2", "u4"], cents=7, fetched_at=later)
+    if stage == 3:
+        register_work(w, new, ["u1", "u4"])
+
+
+def register_work(w: RawWarehouse, day: dt.date, users: list[str], *, cents: int = 3, **pull: Any) -> None:
+    w.pull("working", "users", day, [activity(user, chat=cents, cowork=1) for user in users], **pull)
+    total = str(cents * len(users))
+    report = [cost(total, query="total"), cost(total)] if users else []
+    w.costs("working", day, [cost(str(cents), user=user) for user in users], report, **pull)
+    w.pull("working", "user_usage_report", day, [usage(cents, user=user) for user in users], **pull)
+    w.pull("working", "usage_report", day, [usage(cents * len(users), query="total")] if users else [], **pull)
 
 
 def register_random_pulls(w: RawWarehouse, *, seed: int) -> None:

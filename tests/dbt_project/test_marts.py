@@ -14,7 +14,7 @@ from scenarios import D
 from onelens_claude.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
 
 if TYPE_CHECKING:
-    from conftest import Built
+    from conftest import Built, Dbt
 
 FACT_KEYS = {
     "cost": ("organization_id", "activity_date", "user_id", *COST_DIMENSIONS),
@@ -90,6 +90,22 @@ def test_an_incremental_build_equals_a_full_refresh_row_by_row(stages: dict[str,
         ) if name != "built_through_sequence"]  # fmt: skip
         select = f"select {', '.join(columns)} from {schema}.{table} order by all"
         assert stages["3"].query(select) == stages["full"].query(select), table
+
+
+def test_every_incremental_model_kept_the_days_that_no_new_pull_touched(stages: dict[str, Built], dbt: Dbt) -> None:
+    """So that the comparison with a full refresh compares something, for each of them and in an old month too."""
+    models = dbt.incremental_models()
+    assert len(models) > 15
+    for model, columns in models.items():
+        period = "month" if "month" in columns else "activity_date"
+        builds = stages["3"].query(
+            f"select min({period}), max({period}) from {model} where organization_id = 'working'"
+            " group by built_through_sequence order by built_through_sequence"
+        )
+        # an old day and the newest were written after days that lie between them
+        assert len(builds) > 1, model
+        assert builds[0][0] < D.replace(month=3, day=31), model
+        assert builds[-1][1] >= D.replace(month=4, day=1), model
 
 
 def test_the_build_is_silent_about_the_project(stages: dict[str, Built]) -> None:

@@ -1,5 +1,15 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_days",
+        meta={"endpoints": ["cost_report"]},
+    )
+}}
+
 with
-    pull_days as (select * from {{ ref("stg_pull_days") }} where endpoint = 'cost_report'),
+    pull_days as (
+        select * from {{ ref("stg_pull_days") }} where endpoint = 'cost_report' and {{ is_touched() }}
+    ),
 
     said_totals as (
         select
@@ -8,7 +18,7 @@ with
             sum(amount_cents) as total_cents,
             sum(list_amount_cents) as list_total_cents
         from {{ ref("base_cost_report") }}
-        where grain = 'day'
+        where grain = 'day' and {{ is_touched() }}
         group by pull_id, activity_date
     ),
 
@@ -55,5 +65,6 @@ select
     total_cents - previous_total_cents as change_cents,
     list_total_cents - previous_list_total_cents as list_change_cents,
     {{ cents_to_usd("total_cents") }} as total_usd,
-    {{ cents_to_usd("total_cents - previous_total_cents") }} as change_usd
+    {{ cents_to_usd("total_cents - previous_total_cents") }} as change_usd,
+    {{ built_through_sequence() }} as built_through_sequence
 from numbered

@@ -14,32 +14,39 @@ with
         select * from {{ ref("int_usage_days") }} where total_pull_id is not null and {{ is_touched() }}
     ),
 
-    -- with the user and without: read twice, because keeping the rows between the two takes many times the
-    -- memory
-    {% for name, user_id in [("user_lines", ["user_id"]), ("user_keys", [])] %}
-        {{ name }} as (
-            select
-                user_rows.organization_id,
-                user_rows.activity_date,
-                {% for column in user_id %} user_rows.{{ column }}, {% endfor %}
-                {{ usage_dimensions("user_rows.") }},
-                {{ sums_of(counters) }},
-                {{ sum_if_all_known("requests") }} as requests
-            from {{ ref("stg_user_usage_report") }} as user_rows
-            inner join
-                days
-                on user_rows.organization_id = days.organization_id
-                and user_rows.activity_date = days.activity_date
-                and user_rows.pull_id = days.user_pull_id
-            -- what names no user account is unattributed
-            where user_rows.user_id is not null
-            group by
-                user_rows.organization_id,
-                user_rows.activity_date,
-                {% for column in user_id %} user_rows.{{ column }}, {% endfor %}
-                {{ usage_dimensions("user_rows.") }}
-        ),
-    {% endfor %}
+    user_lines as (
+        select
+            user_rows.organization_id,
+            user_rows.activity_date,
+            user_rows.user_id,
+            {{ usage_dimensions("user_rows.") }},
+            {{ sums_of(counters) }},
+            {{ sum_if_all_known("requests") }} as requests
+        from {{ ref("stg_user_usage_report") }} as user_rows
+        inner join
+            days
+            on user_rows.organization_id = days.organization_id
+            and user_rows.activity_date = days.activity_date
+            and user_rows.pull_id = days.user_pull_id
+        -- what names no user account is unattributed
+        where user_rows.user_id is not null
+        group by
+            user_rows.organization_id,
+            user_rows.activity_date,
+            user_rows.user_id,
+            {{ usage_dimensions("user_rows.") }}
+    ),
+
+    user_keys as (
+        select
+            organization_id,
+            activity_date,
+            {{ usage_dimensions() }},
+            {{ sums_of(counters) }},
+            {{ sum_if_all_known("requests") }} as requests
+        from user_lines
+        group by organization_id, activity_date, {{ usage_dimensions() }}
+    ),
 
     report_rows as (
         select report_rows.*
