@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from onelens_claude.settings import Organization
 
 
+_COUNTED_DAYS = 31
+"""Rows are counted in parts of so many days: distinct rows of a year would need gigabytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedEndpoint:
     """The requests of one endpoint of one organisation."""
@@ -95,7 +99,10 @@ def _rows_and_requests(
 ) -> tuple[int, list[tuple[int, bool]]]:
     """Return the rows known, and per window the requests and whether that is exact."""
     held = _held(connection, organization_id, endpoint, wanted) if connection and wanted else {}
-    rows = _rows_known(connection, organization_id, endpoint, wanted) if connection and held else {}
+    rows: dict[dt.date, int] = {}
+    if connection and held:
+        for part in windows(held, _COUNTED_DAYS):
+            rows |= _rows_known(connection, organization_id, endpoint, part.days)
     requests = []
     for span in spans:
         is_known = all(day in held for day in span.days)
@@ -153,7 +160,7 @@ def _rows_known(
     connection: duckdb.DuckDBPyConnection, organization_id: str, endpoint: Endpoint, days: list[dt.date]
 ) -> Mapping[dt.date, int]:
     """Return the rows per day of the newest complete pulls, as `limit` counts them: without cost's fan-out."""
-    fan_out = "distinct (r.cost_type is null, actor_user_id, product, model, context_window, inference_geo, speed)"
+    fan_out = "distinct hash(r.cost_type is null, actor_user_id, product, model, context_window, inference_geo, speed)"
     counted = fan_out if endpoint.name == "user_cost_report" else "*"
     rows = connection.execute(
         f"""with {_CURRENT_DAYS}
