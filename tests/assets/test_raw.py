@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -208,6 +209,13 @@ def test_the_run_configuration_restricts_the_organisations(place, ingest):
     assert run.success
     assert here.query("select distinct organization_id from claude_raw.pulls") == [("beta",)]
     assert "never pulled" in run.check("users", "every_organization_is_complete").description
+
+
+def test_the_log_says_how_far_the_run_is_and_how_long_it_will_take(place, ingest, capfd):
+    ingest(place(), "users", "2026-11-01", "2026-11-19")
+    told = re.findall(r"users: (\d+) of 19 pulls, about \d+ minutes left", capfd.readouterr().err)
+    assert 5 <= len(told) <= 11
+    assert told[-1] == "19"
 
 
 def test_only_due_days_are_pulled_where_the_run_says_so(place, ingest):
