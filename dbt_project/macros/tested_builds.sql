@@ -4,7 +4,8 @@
     staging.tested_builds at the end of a run, so a build whose tests never ran, or failed, is tested by the next one.
 -#}
 {% macro get_where_subquery(relation) -%}
-    {%- set column = tested_period_column(relation) if execute else none -%}
+    {%- set is_tested = execute and flags.WHICH in ["build", "test"] -%}
+    {%- set column = tested_period_column(relation) if is_tested else none -%}
     {%- if not column -%} {{- return(relation) -}} {%- endif -%}
     {%- set periods = run_query(untested_periods(relation, column)).columns[0].values() -%}
     {%- if periods | length > 100 -%} {{- return(relation) -}} {%- endif -%}
@@ -46,10 +47,10 @@
     order by {{ column }}
 {%- endmacro %}
 
-{% macro tested_builds() -%} {{ target.database }}.staging.tested_builds {%- endmacro %}
+{% macro tested_builds() -%} staging.tested_builds {%- endmacro %}
 
 {% macro create_tested_builds() -%}
-    create schema if not exists {{ target.database }}.staging;
+    create schema if not exists staging;
     create table if not exists {{ tested_builds() }} (model_name varchar, built_through_sequence bigint)
 {%- endmacro %}
 
