@@ -167,17 +167,13 @@ def _differs_by_user(
     row = probes.execute(
         f"""with {_CURRENT_DAYS},
         probed as (
-            select r.actor.user_id as user_id, sum(r.amount::decimal(38, 12)) as cents,
-                sum(r.list_amount::decimal(38, 12)) as list_cents
-            from (
-                select unnest(data) as r
-                from read_json($files, columns = {{data: '{_USER_TOTAL}'}}, maximum_object_size = 100_000_000)
-            )
+            select actor.user_id as user_id, sum(amount::decimal(38, 12)) as cents,
+                sum(list_amount::decimal(38, 12)) as list_cents
+            from read_json($files, format = 'array', columns = {_USER_TOTAL})
             group by user_id
         ),
         held as (
-            select actor.user_id as user_id, sum(amount::decimal(38, 12)) as cents,
-                sum(list_amount::decimal(38, 12)) as list_cents
+            select actor_user_id as user_id, sum(amount) as cents, sum(list_amount) as list_cents
             from stored.claude_raw.user_cost_report_rows as held
             semi join current_days on held.pull_id = current_days.pull_id
                 and held.activity_date = current_days.day and current_days.endpoint = 'user_cost_report'
@@ -192,7 +188,7 @@ def _differs_by_user(
     return bool(row and row[0])
 
 
-_USER_TOTAL = "struct(actor struct(user_id varchar), amount varchar, list_amount varchar)[]"
+_USER_TOTAL = "{actor: 'struct(user_id varchar)', amount: 'varchar', list_amount: 'varchar'}"
 
 
 def _differing_users(probes: duckdb.DuckDBPyConnection, organization_id: str, days: Iterable[dt.date]) -> set[dt.date]:

@@ -56,7 +56,7 @@ def test_the_deep_check_asks_once_for_the_whole_week_and_by_day_only_where_a_use
     assert "bucket_width" not in deep[0]
     with published.onelens.warehouse().writer() as connection:  # as if another user had spent it
         connection.execute(
-            "update claude_raw.user_cost_report_rows set actor = struct_update(actor, user_id := 'user_other') "
+            "update claude_raw.user_cost_report_rows set actor_user_id = 'user_other' "
             "where activity_date between '2026-11-10' and '2026-11-18'"
         )
     published.onelens.warehouse().publish()
