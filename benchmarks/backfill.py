@@ -26,6 +26,8 @@ from onelens_claude.rate_limit import SharedRateLimit
 from onelens_claude.resources import Onelens
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from onelens_claude.settings import Organization
 
 LIMIT = 60
@@ -52,7 +54,7 @@ class _FastClocked(Onelens):
         self._work = work
         self._scale = scale
 
-    def client(self, organization: Organization) -> AnalyticsClient:
+    def client(self, organization: Organization, on_page: Callable[[], None] | None = None) -> AnalyticsClient:
         """Return the product's client with scaled waits."""
 
         def sleep(seconds: float) -> None:
@@ -72,6 +74,7 @@ class _FastClocked(Onelens):
             api_key=organization.api_key,
             rate_limit=limit,
             sleep=sleep,
+            on_page=on_page,
         )
 
 

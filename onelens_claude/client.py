@@ -118,7 +118,9 @@ class AnalyticsClient:
         authentication: Literal["x-api-key", "bearer"] = "x-api-key",
         api_version: str = API_VERSION,
         sleep: Callable[[float], object] | None = None,
+        on_page: Callable[[], None] | None = None,
     ) -> None:
+        self._on_page = on_page
         self.organization_id = organization_id
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
@@ -150,6 +152,8 @@ class AnalyticsClient:
         seen: set[str] = set()
         while True:
             page, envelope = self._page(endpoint, query, window, parameters, cursor, where)
+            if self._on_page:
+                self._on_page()
             yield page
             cursor = envelope.next_page if envelope.has_more is not False else None
             if not cursor:

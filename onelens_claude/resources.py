@@ -6,6 +6,7 @@ file and a rotated key is used on the next run. Keys never enter Dagster's confi
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from onelens_claude.errors import NotYetAvailableError
 
-    OnProgress = Callable[[str, int, int], None]
+    OnProgress = Callable[[str, int, int, int], None]
+    """Endpoint, pulls done, pulls in all (0 before the first is done), pages so far; from several threads."""
 
 DBT_RESOURCE = "dbt"
 ONELENS_RESOURCE = "onelens"
@@ -65,7 +67,7 @@ class Onelens:
                 connection = stack.enter_context(warehouse.reader())
             yield connection
 
-    def client(self, organization: Organization) -> AnalyticsClient:
+    def client(self, organization: Organization, on_page: Callable[[], None] | None = None) -> AnalyticsClient:
         """Return a client of one organisation that reads its key anew for each request."""
         polling = self.settings().polling
         return AnalyticsClient(
@@ -75,18 +77,33 @@ class Onelens:
             rate_limit=SharedRateLimit(organization.id, organization.base_url, polling.requests_per_minute),
             attempts=polling.attempts,
             timeout_seconds=polling.timeout_seconds,
+            on_page=on_page,
         )
 
-    def landing(self, endpoint: str, log_progress: Callable[[int, int], None] | None = None) -> Landing:
+    def landing(self, endpoint: str, log_progress: Callable[[int, int, int], None] | None = None) -> Landing:
         """Return what pulls days of every organisation into the warehouse; `endpoint` names the work to watchers."""
+        done = total = pages = 0
+        guard = threading.Lock()
 
-        def on_progress(done: int, total: int) -> None:
+        def tell() -> None:
             if log_progress:
-                log_progress(done, total)
+                log_progress(done, total, pages)
             if self._on_progress:
-                self._on_progress(endpoint, done, total)
+                self._on_progress(endpoint, done, total, pages)
+
+        def on_progress(pulls_done: int, pulls: int) -> None:
+            nonlocal done, total
+            with guard:
+                done, total = pulls_done, pulls
+                tell()
+
+        def on_page() -> None:
+            nonlocal pages
+            with guard:
+                pages += 1
+                tell()
 
         settings = self.settings()
-        clients = {organization.id: self.client(organization) for organization in settings.organizations}
+        clients = {organization.id: self.client(organization, on_page) for organization in settings.organizations}
         latest_days = self._latest_days[ENDPOINTS[endpoint].family]
         return Landing(settings, self.warehouse(), clients, on_progress=on_progress, latest_days=latest_days)

@@ -208,13 +208,16 @@ def test_an_organisation_whose_first_answer_takes_long_does_not_hold_up_another(
     assert order.index(acme, order.index(acme) + 1) > 12  # all of beta came between acme's first two
 
 
-def test_progress_counts_every_pull_once(place):
+def test_progress_counts_every_pull_and_every_page_once(place):
     here = place()
     seen = []
-    here.onelens.landing("users", lambda done, total: seen.append((done, total))).land(
-        ENDPOINTS["users"], {"acme": days("2026-11-10", "2026-11-19")}
+    here.onelens.landing("users", lambda *progress: seen.append(progress)).land(
+        small_pages("users", 2), {"acme": days("2026-11-10", "2026-11-19")}
     )
-    assert seen == [(n, 10) for n in range(1, 11)]
+    assert list(dict.fromkeys((done, total) for done, total, _ in seen)) == [(0, 0), *((n, 10) for n in range(1, 11))]
+    pages = list(dict.fromkeys(count for _, _, count in seen))
+    assert pages == list(range(1, len(here.requests("users")) + 1))
+    assert len(pages) > 10
 
 
 def test_days_nobody_can_have_are_not_asked_for(place, write_settings):

@@ -27,6 +27,8 @@ OWNER = "team:finops"
 WRITER_POOL = "warehouse_writer"
 """Everything that writes the warehouse takes its one slot."""
 ROUNDING_DUST_CENTS = "0.01"
+_TOLD_EVERY = 120.0
+"""Seconds: a window of many users has hundreds of pages before its pull is done."""
 _FRESH_FOR = {Family.COST: dt.timedelta(hours=36), Family.ENGAGEMENT: dt.timedelta(days=5)}
 
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.MaterializeResult[None]
@@ -297,16 +299,20 @@ def _announcement(endpoint: Endpoint, wanted: Mapping[str, list[dt.date]]) -> st
     return f"{endpoint.name}: " + "; ".join(parts)
 
 
-def _progress_logger(context: dg.AssetExecutionContext, endpoint: Endpoint) -> Callable[[int, int], None]:
-    """Return a callback that logs about every tenth of the work, with the time that is left at this speed."""
-    began = time.monotonic()
-    logged = 0
+def _progress_logger(context: dg.AssetExecutionContext, endpoint: Endpoint) -> Callable[[int, int, int], None]:
+    """Return a callback that logs about every tenth of the work, and every few minutes what goes on in between."""
+    began = told_at = time.monotonic()
+    told = 0
 
-    def log(done: int, total: int) -> None:
-        nonlocal logged
-        if done * 10 // total > logged * 10 // total and total > 1:
-            left = (time.monotonic() - began) / done * (total - done)
-            context.log.info("%s: %s of %s pulls, about %.0f minutes left", endpoint.name, done, total, left / 60)
-            logged = done
+    def log(done: int, total: int, pages: int) -> None:
+        nonlocal told, told_at
+        now = time.monotonic()
+        if total > 1 and done * 10 // total > told * 10 // total:
+            left = (now - began) / done * (total - done) / 60
+            context.log.info("%s: %s of %s pulls, about %.0f minutes left", endpoint.name, done, total, left)
+            told, told_at = done, now
+        elif now - told_at > _TOLD_EVERY:
+            context.log.info("%s: %s pages so far", endpoint.name, pages)
+            told_at = now
 
     return log

@@ -81,15 +81,19 @@ def progress_bars(planned: Mapping[str, int] | None = None) -> Iterator[OnProgre
     with Progress(*columns, console=stderr, transient=True, speed_estimate_period=_SPEED_SECONDS) as progress:
         everything = progress.add_task("all requests", total=sum(planned.values())) if planned else None
         tasks: dict[str, Any] = {}
-        done_requests = dict.fromkeys(planned, 0.0)
+        requests = dict(planned)
+        asked = dict.fromkeys(planned, 0)
 
-        def on_progress(endpoint: str, done: int, total: int) -> None:
-            if endpoint not in tasks:
+        def on_progress(endpoint: str, done: int, total: int, pages: int) -> None:
+            if total and endpoint not in tasks:
                 tasks[endpoint] = progress.add_task(endpoint, total=total)
-            progress.update(tasks[endpoint], completed=done, total=total)
+            if total:
+                progress.update(tasks[endpoint], completed=done, total=total)
             if everything is not None and endpoint in planned:
-                done_requests[endpoint] = planned[endpoint] * done / total
-                progress.update(everything, completed=round(sum(done_requests.values())))
+                asked[endpoint] = pages
+                # where rows were not known, the pulls that are done say what the others will take
+                requests[endpoint] = max(planned[endpoint], pages, round(pages / done * total) if done else 0)
+                progress.update(everything, completed=sum(asked.values()), total=sum(requests.values()))
 
         yield on_progress
 
