@@ -137,6 +137,12 @@ def test_engagement_that_comes_late_costs_one_request_more_in_a_whole_backfill(
     assert asked(here).total() == least + 1
 
 
+def test_nothing_else_is_on_its_way_while_the_newest_day_is_asked_for(place: Callable[..., Place]) -> None:
+    here = place({"acme": organization(users=3, engagement_lag_days=6)})
+    here.land("users", "2026-11-13", "2026-11-19")  # the 13th and 14th are there
+    assert asked(here) == {"users": 3}
+
+
 def test_before_ten_in_the_morning_engagement_of_yesterday_is_not_asked_for(
     place: Callable[..., Place], set_now: Callable[[str], None]
 ) -> None:
