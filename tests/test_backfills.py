@@ -7,8 +7,9 @@ import datetime as dt
 import pytest
 
 from onelens_claude.backfills import begin, finish, unfinished
-from onelens_claude.cli.ranges import backfill_range
+from onelens_claude.cli.ranges import backfill_range, in_words
 from onelens_claude.errors import SettingsError
+from onelens_claude.planning import PlannedEndpoint
 
 
 def test_the_same_command_goes_on_also_on_the_next_day(tmp_path, set_now):
@@ -64,3 +65,13 @@ def test_by_default_it_begins_at_the_later_of_what_the_api_holds_and_the_setting
     settings = settings.model_copy(update={"organizations": (late,)})
     days = backfill_range(settings, None, None, None)
     assert str(days[0]) == first
+
+
+def test_a_plan_in_words_is_the_slowest_organisations_time():
+    def planned(organization: str, requests: int, minutes: float, *, is_exact: bool) -> PlannedEndpoint:
+        return PlannedEndpoint(organization, "users", requests, requests, is_exact, 0, minutes)
+
+    acme, beta = planned("acme", 100, 1.7, is_exact=True), planned("beta", 300, 5.2, is_exact=True)
+    assert in_words([acme, beta]) == "400 requests, 5.2 minutes"
+    assert in_words([acme, planned("acme", 10, 0.2, is_exact=False)]) == "at least 110 requests, at least 1.9 minutes"
+    assert in_words([planned("acme", 10, 0.2, is_exact=True)]) == "10 requests"

@@ -42,7 +42,7 @@ def backfill(
 
 def _print_plan(settings: Settings, first: str | None, last: str | None, org: str | None, *, as_json: bool) -> None:
     """Print requests, minutes and rows known so far per endpoint; ask nothing."""
-    from onelens_claude.cli.ranges import backfill_plan, backfill_range, interrupted
+    from onelens_claude.cli.ranges import backfill_plan, backfill_range, in_words, interrupted
 
     days = backfill_range(settings, first, last, org)
     before = interrupted(settings, first, last, org)
@@ -68,9 +68,7 @@ def _print_plan(settings: Settings, first: str | None, last: str | None, org: st
     print_table(columns, rows, title=f"{days[0]} to {days[1]} at {rate} requests a minute and organisation")
     for organization in dict.fromkeys(one.organization_id for one in planned):
         of_one = [one for one in planned if one.organization_id == organization]
-        least = "" if all(one.is_exact for one in of_one) else "at least "
-        minutes = sum(one.minutes for one in of_one)
-        note(f"{organization}: {least}{sum(one.requests for one in of_one)} requests, {least}{minutes:.1f} minutes")
+        note(f"{organization}: {in_words(of_one)}")
 
 
 def daily(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from onelens_claude.assets.raw import IngestConfig
 from onelens_claude.backfills import begin, finish
 from onelens_claude.cli.output import note
-from onelens_claude.cli.ranges import backfill_plan, backfill_range, organizations_of
+from onelens_claude.cli.ranges import backfill_plan, backfill_range, in_words, organizations_of
 from onelens_claude.cli.runs import JobResult, run_job
 from onelens_claude.clock import utc_now
 from onelens_claude.endpoints import Family
@@ -43,7 +43,7 @@ def run_backfill(
     if goes_on:
         note(f"Going on with the backfill that began at {backfill.began_at.isoformat()}.")
     planned = backfill_plan(settings, days, org, pulled_since=since)
-    note(f"Pulling {days[0]} to {days[1]}: {_in_words(planned)}.")
+    note(f"Pulling {days[0]} to {days[1]}: {in_words(planned)}.")
     config = IngestConfig(organizations=[org] if org else [], skip_pulled_since=since.isoformat() if since else None)
     ingest = run_job(
         "ingest_job",
@@ -74,16 +74,6 @@ def run_backfill(
         else "Not everything worked; run the same command again when that is mended."
     )
     return outcome
-
-
-def _in_words(planned: list[PlannedEndpoint]) -> str:
-    """Return requests and minutes; organisations are asked side by side, each at its own limit."""
-    least = "" if all(one.is_exact for one in planned) else "at least "
-    minutes: Counter[str] = Counter()
-    for one in planned:
-        minutes[one.organization_id] += round(60 * one.minutes)
-    longest = max(minutes.values(), default=0) / 60
-    return f"{least}{sum(one.requests for one in planned)} requests, {least}{longest:.1f} minutes"
 
 
 def _by_endpoint(planned: list[PlannedEndpoint]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from onelens_claude.backfills import unfinished
@@ -15,6 +16,9 @@ from onelens_claude.resources import Onelens
 if TYPE_CHECKING:
     from onelens_claude.backfills import Backfill
     from onelens_claude.settings import Organization, Settings
+
+_WORTH_SAYING = 0.5
+"""Minutes."""
 
 
 def organizations_of(settings: Settings, org: str | None) -> list[Organization]:
@@ -61,6 +65,17 @@ def backfill_plan(
             settings.polling.requests_per_minute,
             pulled_since=pulled_since,
         )
+
+
+def in_words(planned: list[PlannedEndpoint]) -> str:
+    """Return requests and minutes; organisations are asked side by side, each at its own limit."""
+    least = "" if all(one.is_exact for one in planned) else "at least "
+    minutes: Counter[str] = Counter()
+    for one in planned:
+        minutes[one.organization_id] += round(60 * one.minutes)
+    longest = max(minutes.values(), default=0) / 60
+    time = f", {least}{longest:.1f} minutes" if longest >= _WORTH_SAYING else ""
+    return f"{least}{sum(one.requests for one in planned)} requests{time}"
 
 
 def _date(option: str, text: str) -> dt.date:
