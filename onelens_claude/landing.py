@@ -242,6 +242,7 @@ class _Work:
         self._stopped: dict[str, errors.OnelensError] = {}
         """Organisations whose key or host failed for good: asking again for each window would not help."""
         self._failures_in_a_row: Counter[str] = Counter()
+        self._told_late: set[str] = set()
         self._guard = threading.Lock()
 
     def run(self, requests: list[PullRequest]) -> list[DayOutcome]:
@@ -339,9 +340,10 @@ class _Work:
     def _fetch_failed(self, request: PullRequest, error: errors.OnelensError) -> None:
         cause = error.cause if isinstance(error, _NotAskedError) else error
         status = DayStatus.UNAVAILABLE if isinstance(cause, errors.NotYetAvailableError) else DayStatus.FAILED
-        if cause is error:
-            failed = _Failed(request, error)
+        if cause is error or self._is_first_late(request, cause):
+            failed = _Failed(request, cause)
             self._failures.append(failed)
+        if cause is error:
             log = _log.info if status is DayStatus.UNAVAILABLE else _log.error
             log("%s", error)
             if error.body is not None:
@@ -349,6 +351,13 @@ class _Work:
                 _log.error("%s: the answer is kept in %s", request, folder)
         reason = cause.reason if isinstance(cause, errors.NotYetAvailableError) else str(cause)
         self._finish(request.window, request.organization_id, status, reason)
+
+    def _is_first_late(self, request: PullRequest, cause: errors.OnelensError) -> bool:
+        """Tell whether this is the first word on an endpoint's late days: the ledger has one, asked for or not."""
+        if not isinstance(cause, errors.NotYetAvailableError) or request.organization_id in self._told_late:
+            return False
+        self._told_late.add(request.organization_id)
+        return True
 
     def _batch_is_due(self) -> bool:
         waited = time.monotonic() - self._batch_since
