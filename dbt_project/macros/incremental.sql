@@ -5,7 +5,8 @@
 {% materialization incremental, adapter = "duckdb" %}
     {%- set target = this.incorporate(type="table") -%}
     {%- set existing = load_cached_relation(this) -%}
-    {%- set is_whole = existing is none or existing.is_view or should_full_refresh() -%}
+    {#- a table of a version that built it whole each time does not say what it knows -#}
+    {%- set is_whole = should_full_refresh() or not has_column(existing, "built_through_sequence") -%}
     {%- set backup = make_backup_relation(target, existing.type if existing else "table") -%}
     {%- set new = make_intermediate_relation(target) -%}
     {{ drop_relation_if_exists(load_cached_relation(new)) }}
@@ -43,6 +44,11 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({"relations": [target]}) }}
 {% endmaterialization %}
+
+{% macro has_column(existing, column) -%}
+    {%- set is_table = existing is not none and existing.is_table -%}
+    {{- return(is_table and column in adapter.get_columns_in_relation(existing) | map(attribute="name")) -}}
+{%- endmacro %}
 
 {#- A model whose columns changed needs a full refresh: its older rows would lack what the newer have. -#}
 {% macro refuse_changed_columns(existing) -%}

@@ -1,7 +1,9 @@
 {#- Rewritten whole from itself and what is new: as many rows as accounts have states, however long the history is. -#}
 {{ config(materialized="table") }}
 {%- set state = "organization_id, user_id, email, name, is_deleted, is_account_state_told" %}
-{%- set is_continued = execute and load_relation(this) is not none and not flags.FULL_REFRESH %}
+{%- set is_continued = (
+    execute and not flags.FULL_REFRESH and has_column(load_relation(this), "newest_activity_date")
+) %}
 
 with
     new_pulls as (
