@@ -648,7 +648,7 @@ def test_ctrl_c_ends_at_once_although_requests_wait_for_minutes(place):
 # killed at any moment, and two at once
 
 LANDING = """
-import datetime as dt, os, signal, sys
+import datetime as dt, itertools, os, signal, sys
 from dataclasses import replace
 from onelens_claude import appending, landing
 from onelens_claude.endpoints import ENDPOINTS
@@ -658,13 +658,13 @@ point, number = sys.argv[1], int(sys.argv[2])
 landing._BATCH_PULLS = 3
 
 def kill_at(module, name, before):
-    real, left = getattr(module, name), [number]
+    real, calls = getattr(module, name), itertools.count(1)
     def wrapped(*arguments, **more):
-        left[0] -= 1
-        if left[0] == 0 and before:
+        call = next(calls)  # several threads call at once
+        if call == number and before:
             os.kill(os.getpid(), signal.SIGKILL)
         result = real(*arguments, **more)
-        if left[0] == 0:
+        if call == number:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
     setattr(module, name, wrapped)
