@@ -4,6 +4,7 @@ The organisation is tiny and the server knows no rate limit, so that the event l
 are landed once more without Dagster; the difference is Dagster's.
 """
 
+# ruff: noqa: PLC0415 - the measuring process imports this module and must stay small (measuring.py)
 from __future__ import annotations
 
 import argparse
@@ -19,17 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from benchmarks import measuring
-from onelens_claude.assets.raw import IngestConfig
-from onelens_claude.cli.pulling import DAILY_CONFIG
-from onelens_claude.cli.runs import run_job
-from onelens_claude.jobs import raw_config
-from onelens_claude.partitions import range_tags
-from onelens_claude.resources import Onelens
-from onelens_claude.schedules import due_range
-from onelens_claude.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,6 +51,14 @@ def costing() -> Iterator[Cost]:
 
 def measure(work: Path, base_url: str, days: int) -> dict[str, Any]:
     """Backfill `days` days through `ingest_job`, build the marts, then run `daily_job` on the next day."""
+    from onelens_claude.assets.raw import IngestConfig
+    from onelens_claude.cli.pulling import DAILY_CONFIG
+    from onelens_claude.cli.runs import run_job
+    from onelens_claude.jobs import raw_config
+    from onelens_claude.partitions import range_tags
+    from onelens_claude.resources import Onelens
+    from onelens_claude.schedules import due_range
+
     last = FIRST_DAY + dt.timedelta(days=days - 1)
     settings = _settings(work, base_url)
     _set_clock(last)
@@ -141,6 +140,10 @@ def _set_clock(last: dt.date) -> None:
 
 
 def _settings(folder: Path, base_url: str) -> Settings:
+    import yaml
+
+    from onelens_claude.settings import load_settings
+
     folder.mkdir(parents=True, exist_ok=True)
     organization = {"id": "bench", "api_key_env": "ONELENS_BENCH_KEY", "base_url": base_url}
     content = {"organizations": [organization], "polling": {"requests_per_minute": 100_000}}
@@ -149,6 +152,8 @@ def _settings(folder: Path, base_url: str) -> Settings:
 
 
 def _land(settings: Settings, last: dt.date) -> None:
+    from onelens_claude.resources import Onelens
+
     days = [FIRST_DAY + dt.timedelta(days=n) for n in range((last - FIRST_DAY).days + 1)]
     for endpoint in settings.endpoints():
         Onelens(settings).landing(endpoint.name).land(endpoint, {"bench": days})

@@ -29,6 +29,13 @@ def base_url(folder: Path) -> Iterator[str]:
         yield address
 
 
+def test_the_measuring_process_stays_small() -> None:
+    """A child's peak memory begins with that of the process it was forked from."""
+    loaded = "import sys, benchmarks.__main__; print(*sys.modules)"
+    modules = subprocess.run(measuring.python("x")[:1] + ["-c", loaded], capture_output=True, text=True, check=True)
+    assert not {"dagster", "duckdb", "pandas", "requests"} & set(modules.stdout.split())
+
+
 def test_pages_hold_what_their_index_says(folder: Path) -> None:
     index = json.loads((folder / pages.INDEX).read_text())
     rows = [row for name in index["pages"] for row in json.loads((folder / name).read_text())["data"]]
