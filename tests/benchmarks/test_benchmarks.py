@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ def base_url(folder: Path) -> Iterator[str]:
 def test_the_measuring_process_stays_small() -> None:
     """A child's peak memory begins with that of the process it was forked from."""
     loaded = "import sys, benchmarks.__main__; print(*sys.modules)"
-    modules = subprocess.run(measuring.python("x")[:1] + ["-c", loaded], capture_output=True, text=True, check=True)
+    modules = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert not {"dagster", "duckdb", "pandas", "requests"} & set(modules.stdout.split())
 
 
