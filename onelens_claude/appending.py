@@ -6,6 +6,7 @@ stops it with an error that quotes the row, and nothing of the batch stays. Impo
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -347,7 +348,13 @@ def _record_drift(connection: duckdb.DuckDBPyConnection, pull: FetchedPull) -> N
 
 
 def _keys(page: SpooledPage, *, whole: bool) -> set[str]:
-    rows = page.path.read_bytes()
-    if not whole and len(rows) > 2 * _SAMPLE_BYTES:
-        rows = rows[:_SAMPLE_BYTES] + b"\0" + rows[-_SAMPLE_BYTES:]
+    with page.path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if whole or size <= 2 * _SAMPLE_BYTES:
+            rows = file.read()
+        else:
+            rows = file.read(_SAMPLE_BYTES) + b"\0"
+            file.seek(size - _SAMPLE_BYTES)
+            rows += file.read()
     return {key.decode() for key in _KEY.findall(page.head.encode() + rows + page.tail.encode())}

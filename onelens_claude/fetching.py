@@ -156,7 +156,8 @@ def _fetch_query(client: AnalyticsClient, pull: FetchedPull, query: Query, diges
             pages.clear()
             bodies = hashlib.sha256()
         pages.append(spool_page(pull.folder / f"{first + number:06d}.json", page))
-        bodies.update(page.body)
+        for part in (page.head.encode(), page.rows, page.tail.encode()):
+            bodies.update(part)
 
     client.read_all(pull.request.endpoint, query, pull.request.window, on_page)
     digest.update(bodies.digest())

@@ -43,7 +43,7 @@ def _api_rows(endpoint: Endpoint) -> str:
     kinds = {name: "JSON" if kind == "BIGINT" else kind for name, kind in endpoint.columns.items()}
     if endpoint.shape is Shape.DAY_ROWS:
         return f"select * from {_read_json(kinds)}"
-    span = f"{_utc('starting_at')} as start_at, {_utc('ending_at')} as end_at"
+    span = f"{_whole_day('starting_at')} as start_day, {_whole_day('ending_at')} as end_day"
     if endpoint.shape is not Shape.BUCKETS:
         return f"select *, {span} from {_read_json(kinds)}"
     result = {name: kind for name, kind in kinds.items() if name not in row_types.TIMES}
@@ -51,12 +51,12 @@ def _api_rows(endpoint: Endpoint) -> str:
     return f"select filename, starting_at, ending_at, {span}, unnest(results) as r from {_read_json(bucket)}"
 
 
-def _utc(name: str) -> str:
-    """Return the SQL of a moment as a UTC timestamp, null where it is none; the usual form is read without ICU."""
+def _whole_day(name: str) -> str:
+    """Return the SQL of the UTC day that begins at a moment, null where none does; few texts need time zone data."""
+    moment = f"try_cast({name} as timestamptz) at time zone 'UTC'"
     return f"""case
-        when length({name}) = 20 and ends_with({name}, 'T00:00:00Z')
-            then try_cast(left({name}, 10) as date)::timestamp
-        else try_cast({name} as timestamptz) at time zone 'UTC' end"""
+        when length({name}) = 20 and ends_with({name}, 'T00:00:00Z') then try_cast(left({name}, 10) as date)
+        when {moment} = date_trunc('day', {moment}) then ({moment})::date end"""
 
 
 def _read_json(columns: Mapping[str, str]) -> str:
@@ -130,7 +130,7 @@ def _activity_date(endpoint: Endpoint) -> str:
     not_a_day = refuse(f"concat('a row from ', {said}, ' is no whole UTC day')")
     outside = refuse(f"concat('a row from ', {said}, ' lies outside the window')")
     return f"""case
-        when start_at is null or start_at <> date_trunc('day', start_at) or end_at <> start_at + interval 1 day
+        when start_day is null or (r.ending_at is not null and end_day is distinct from start_day + 1)
             then {not_a_day}
-        when start_at < window_start or start_at >= window_end then {outside}
-        else start_at::date end"""
+        when start_day < window_start or start_day >= window_end then {outside}
+        else start_day end"""
