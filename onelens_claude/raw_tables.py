@@ -132,11 +132,7 @@ def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
 
     The ledger's comment says for which version of the tables this was done last, so that it costs one query then.
     """
-    layout = _layout()
-    stored = connection.execute(
-        "select comment from duckdb_tables() where schema_name = 'claude_raw' and table_name = 'pulls'"
-    ).fetchone()
-    if stored and stored[0] == layout:
+    if is_current(connection):
         return
     connection.begin()
     try:
@@ -148,11 +144,19 @@ def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
         for endpoint in ENDPOINTS.values():
             connection.execute(_ENDPOINT_DDL.format(endpoint=endpoint.name))
             _create_rows_table(connection, endpoint, stored_columns.get(endpoint.rows_table))
-        connection.execute(f"comment on table claude_raw.pulls is '{layout}'")
+        connection.execute(f"comment on table claude_raw.pulls is '{_layout()}'")
         connection.commit()
     except BaseException:
         connection.rollback()
         raise
+
+
+def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether the raw tables are those of this version."""
+    stored = connection.execute(
+        "select comment from duckdb_tables() where schema_name = 'claude_raw' and table_name = 'pulls'"
+    ).fetchone()
+    return stored is not None and stored[0] == _layout()
 
 
 def _endpoints_with_whole_pages(connection: duckdb.DuckDBPyConnection) -> list[Endpoint]:

@@ -57,6 +57,7 @@ class Onelens:
         Null where there is neither. The working file also knows what a backfill brought that was killed.
         """
         warehouse = self.warehouse()
+        warehouse.upgrade()
         with ExitStack() as stack:
             connection = None
             with suppress(Timeout, OSError, duckdb.Error):

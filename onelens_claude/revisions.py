@@ -34,7 +34,7 @@ from onelens_claude.errors import ApiError, StoppedError
 from onelens_claude.fetching import PullRequest, fetch
 from onelens_claude.landing import windows
 from onelens_claude.ledger import held_days
-from onelens_claude.raw_tables import create_raw_tables
+from onelens_claude.raw_tables import create_raw_tables, is_current
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,6 +74,8 @@ def revised_days(
     newest = newest_possible_day(utc_now(), Family.COST)
     first = newest - dt.timedelta(days=revision_days)
     with warehouse.reader() as stored:
+        if not is_current(stored):  # of an earlier version: the next build replaces it
+            return []
         held = set(held_days(stored, client.organization_id, ENDPOINTS["cost_report"], first, newest))
         held &= set(held_days(stored, client.organization_id, ENDPOINTS["user_cost_report"], first, newest))
     changed: set[dt.date] = set()

@@ -18,7 +18,7 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from onelens_claude.errors import WarehouseError
-from onelens_claude.raw_tables import create_raw_tables
+from onelens_claude.raw_tables import create_raw_tables, is_current
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +82,18 @@ class Warehouse:
                 raise self._write_error(error) from None
             finally:
                 self._close(connection)
+
+    def upgrade(self) -> None:
+        """Bring the raw tables of a working file that an earlier version wrote up to date; the next build publishes."""
+        try:
+            with duckdb.connect(str(self.path), read_only=True) as connection:
+                is_old = not is_current(connection)
+        except duckdb.Error:  # there is no file yet, or somebody writes: whoever does has looked
+            return
+        if is_old:
+            _log.info("%s was written by an earlier version; its raw tables are converted.", self.path)
+            with self.writer():
+                pass
 
     def publish(self) -> int:
         """Replace the serving copy by the working file as it is now, in one step; return its bytes.

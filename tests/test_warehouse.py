@@ -129,7 +129,8 @@ def test_a_file_that_holds_whole_pages_is_converted_and_loses_nothing(files):
             "insert into claude_raw.cost_report values ('p', 'acme', 1, 'total', '/v1', 'req_1', '2026-03-02', ?)",
             [payload],
         )
-    with files.writer() as connection:
+    files.upgrade()
+    with duckdb.connect(str(files.path), read_only=True) as connection:
         assert connection.execute("from claude_raw.cost_report").fetchall() == [
             ("p", "acme", 1, "total", "/v1", "req_1", datetime.fromisoformat("2026-03-02"), payload)
         ]
