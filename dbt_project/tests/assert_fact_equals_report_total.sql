@@ -1,6 +1,7 @@
--- the invariant everything rests on, for the days written since it last held: the lines of a day add up to
--- the
--- ungrouped total
+{{ config(meta={"dagster": {"ref": {"name": "fct_claude_costs"}}}) }}
+
+-- the invariant everything rests on, for the days written since it last held:
+-- the lines of a day add up to the ungrouped total
 with
     days as (
         select organization_id, activity_date, total_cents, list_total_cents
