@@ -28,8 +28,14 @@ _log = logging.getLogger(__name__)
 
 STORAGE_VERSION = "v1.2.0"
 """Oldest storage format that compresses the payload text; clients from DuckDB 1.2 on can read it."""
-_ROW_GROUP_SIZE = 30_720
-"""A quarter of DuckDB's own: so much is held in memory by an append, and written anew of what was appended before."""
+_WRITER_CONFIG: dict[str, str | bool | float | list[str]] = {
+    "storage_compatibility_version": STORAGE_VERSION,
+    "threads": 1,
+    "write_buffer_row_group_count": 1,
+    "max_vacuum_tasks": 0,
+}
+"""The API's rate limit sets the pace: one thread and one row group at a time take the least CPU and memory. Nothing is
+deleted here, so a checkpoint need not look for row groups to put together."""
 _LOCK_REPORT_SECONDS = 20
 _ORPHAN_SECONDS = 180
 _HELD_BY_ANOTHER = "Could not set lock on file"
@@ -165,7 +171,7 @@ class Warehouse:
         reported = False
         while True:
             try:
-                connection = self._attach()
+                connection = duckdb.connect(str(self.path), config=_WRITER_CONFIG)
                 break
             except duckdb.Error as error:
                 if _HELD_BY_ANOTHER not in str(error) or time.monotonic() > deadline:
@@ -175,29 +181,6 @@ class Warehouse:
                 reported = True
                 time.sleep(0.5)
         connection.execute("set TimeZone = 'UTC'")
-        return connection
-
-    def _attach(self) -> duckdb.DuckDBPyConnection:
-        """Open the file as the default database of an instance that writes steadily, not fast: the API sets the pace.
-
-        One thread and one row group at a time take the least CPU and memory. Only ATTACH takes a row group size.
-        """
-        connection = duckdb.connect(
-            config={
-                "threads": 1,
-                "write_buffer_row_group_count": 1,
-                "temp_directory": f"{self.path}.tmp",
-            }
-        )
-        try:
-            path = str(self.path).replace("'", "''")
-            connection.execute(
-                f"attach '{path}' as onelens (storage_version '{STORAGE_VERSION}', row_group_size {_ROW_GROUP_SIZE})"
-            )
-            connection.execute("use onelens")
-        except BaseException:
-            connection.close()
-            raise
         return connection
 
     def _close(self, connection: duckdb.DuckDBPyConnection) -> None:
