@@ -26,6 +26,19 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 
+_COSTLY_FIXTURES = ("loaded", "stages", "world")
+"""Of the whole session, made by half a minute or more of loading and building."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a costly fixture on one worker, before xdist reads the groups, so that it is made once."""
+    for item in items:
+        for name in _COSTLY_FIXTURES:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(name))
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("CONFIG", "WAREHOUSE", "SERVING", "ENCRYPTION_KEY", "PSEUDONYM_KEY", "NOW"):

@@ -34,13 +34,6 @@ def _revision(kind: RevisionKind, percent: int = 20, day: dt.date = REVISED) -> 
     return Revision(day, kind, effective_at=dt.datetime.fromisoformat("2026-11-21T00:00:00+00:00"), percent=percent)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of the loaded world on one worker (`--dist loadgroup`), so that it is loaded once."""
-    for item in items:
-        if "loaded" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("loaded"))
-
-
 @pytest.fixture(scope="session")
 def loaded() -> Iterator[World]:
     """Four organisations on two servers: a backfill, and a `daily` on the next day after revisions.
