@@ -31,16 +31,16 @@ _NAMES = {
     "dlt": "dlt rest_api, jsonl, into DuckDB",
 }
 _START_UP = "Start-up and imports, 0.3 CPU s of ours, are most of a small load; see the stages."
-_STORING = """Beyond the floor, verbatim pages and typed rows are written and compressed, which the floor does not do; see the
-  stages. Most is the compression of the rows' texts: fewer columns would help."""
+_STORING = """Beyond the floor, verbatim pages and typed rows are written and compressed, which the floor does not do;
+  see the stages. Most is the compression of the rows' texts: fewer columns would help."""
 _BECAUSE = {
     "floor": _STORING,
     "pandas": f"{_START_UP} {_STORING}",
     "dlt": f"{_START_UP} {_STORING}",
     "official": f"{_START_UP} {_STORING}",
     "growth": "The same causes as for the floor.",
-    "memory": """What is appended is held until a row group of 122,880 rows is full. Smaller row groups take half, but dbt's
-  connection puts them together again; see DECISIONS.md.""",
+    "memory": """What is appended is held until a row group of 122,880 rows is full. Smaller row groups take half, but
+  dbt's connection puts them together again; see DECISIONS.md.""",
     "stored": "At small sizes a page takes whole blocks of 256 KB.",
     "day by day": "Row groups that are put together at a checkpoint are written anew.",
     "revised": "dbt's own start and some 200 nodes, about 11 CPU s at any size, are part of it; see the slowest nodes.",
