@@ -26,17 +26,27 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 
-_COSTLY_FIXTURES = ("loaded", "stages", "world")
-"""Of the whole session, made by half a minute or more of loading and building."""
+_ONE_WORKER = {
+    "tests/end_to_end/test_daemon.py": "daemon",
+    "tests/end_to_end/": "loaded",
+    "tests/dbt_project/test_engagement.py": "world",
+    "tests/dbt_project/test_cost_marts.py": "stages",
+    "tests/dbt_project/test_marts.py": "stages",
+    "tests/dbt_project/test_properties.py": "stages",
+}
+"""Tests that share what takes half a minute or more to load and build stay on one worker, so that it is made once."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a costly fixture on one worker, before xdist reads the groups, so that it is made once."""
-    for item in items:
-        for name in _COSTLY_FIXTURES:
-            if name in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(name))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Group by path: pytest 9.2 no longer takes the group that xdist 3.8 writes into a test's id."""
+    from xdist.scheduler import LoadGroupScheduling
+
+    class ByPath(LoadGroupScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((group for path, group in _ONE_WORKER.items() if nodeid.startswith(path)), nodeid)
+
+    return ByPath(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from worlds import World
 
-pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("daemon")]
+pytestmark = pytest.mark.daemon
 SECRET = "sk-ant-api01-do-not-show"
 REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "onelens_claude.definitions:defs"}
 
