@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.contenders import onelens_settings
-from onelens_claude.client import AnalyticsClient
-from onelens_claude.endpoints import ENDPOINTS, Shape
-from onelens_claude.rate_limit import SharedRateLimit
-from onelens_claude.resources import Onelens
+from onelens_claude.api.client import AnalyticsClient
+from onelens_claude.api.endpoints import ENDPOINTS, Shape
+from onelens_claude.api.rate_limit import SharedRateLimit
+from onelens_claude.orchestration.resources import Onelens
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -96,8 +96,8 @@ def onelens(job: Job) -> dict[str, Any]:
     """Ours: the product's landing, from the client to the committed pull: verbatim pages, typed rows, ledger."""
     import datetime as dt
 
-    from onelens_claude.endpoints import ENDPOINTS
-    from onelens_claude.resources import Onelens
+    from onelens_claude.api.endpoints import ENDPOINTS
+    from onelens_claude.orchestration.resources import Onelens
 
     first = dt.date.fromisoformat(job.first_day)
     days = [first + dt.timedelta(days=number) for number in range(job.days)]

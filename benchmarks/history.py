@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from duckdb import sqltype
 
-from onelens_claude.row_types import USER_ACTIVITY
+from onelens_claude.api.row_types import USER_ACTIVITY
 from onelens_claude.settings import Organization
-from onelens_claude.warehouse import Warehouse
+from onelens_claude.warehouse.files import Warehouse
 
 if TYPE_CHECKING:
     import duckdb

@@ -105,7 +105,7 @@ def _dbt(project: Path, *arguments: str) -> list[str]:
 
 def ask(database: Path) -> dict[str, Any]:
     """Publish the serving copy and time every query on it: once on a fresh connection, then five times more."""
-    from onelens_claude.warehouse import Warehouse
+    from onelens_claude.warehouse.files import Warehouse
 
     warehouse = Warehouse(database, database.with_name("serving.duckdb"))
     warehouse.publish()

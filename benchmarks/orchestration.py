@@ -51,13 +51,13 @@ def costing() -> Iterator[Cost]:
 
 def measure(work: Path, base_url: str, days: int) -> dict[str, Any]:
     """Backfill `days` days through `ingest_job`, build the marts, then run `daily_job` on the next day."""
-    from onelens_claude.assets.raw import IngestConfig
     from onelens_claude.cli.pulling import DAILY_CONFIG
     from onelens_claude.cli.runs import run_job
-    from onelens_claude.jobs import raw_config
-    from onelens_claude.partitions import range_tags
-    from onelens_claude.resources import Onelens
-    from onelens_claude.schedules import due_range
+    from onelens_claude.orchestration.assets.raw import IngestConfig
+    from onelens_claude.orchestration.jobs import raw_config
+    from onelens_claude.orchestration.partitions import range_tags
+    from onelens_claude.orchestration.resources import Onelens
+    from onelens_claude.orchestration.schedules import due_range
 
     last = FIRST_DAY + dt.timedelta(days=days - 1)
     settings = _settings(work, base_url)
@@ -152,7 +152,7 @@ def _settings(folder: Path, base_url: str) -> Settings:
 
 
 def _land(settings: Settings, last: dt.date) -> None:
-    from onelens_claude.resources import Onelens
+    from onelens_claude.orchestration.resources import Onelens
 
     days = [FIRST_DAY + dt.timedelta(days=n) for n in range((last - FIRST_DAY).days + 1)]
     for endpoint in settings.endpoints():

@@ -57,8 +57,8 @@ def _onelens(base_url: str, work: Path, days: list[dt.date]) -> dict[str, Any]:
     import duckdb
 
     from benchmarks import models
-    from onelens_claude.endpoints import ENDPOINTS
-    from onelens_claude.resources import Onelens
+    from onelens_claude.api.endpoints import ENDPOINTS
+    from onelens_claude.orchestration.resources import Onelens
 
     work.mkdir(parents=True, exist_ok=True)
     product = Onelens(onelens_settings(work, base_url))

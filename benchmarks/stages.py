@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.contenders import Job, onelens, onelens_settings
 from benchmarks.pages import FIRST_DAY
-from onelens_claude import appending, landing, warehouse
-from onelens_claude.endpoints import ENDPOINTS
-from onelens_claude.resources import Onelens
+from onelens_claude.api.endpoints import ENDPOINTS
+from onelens_claude.landing import appending, landing
+from onelens_claude.orchestration.resources import Onelens
+from onelens_claude.warehouse import files as warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from onelens_claude.assets.dbt import build_dbt_assets, build_dbt_resource, dbt_project
-from onelens_claude.assets.raw import build_ledger_assets, build_raw_assets
-from onelens_claude.assets.serving import build_serving_copy
-from onelens_claude.checks import build_checks
-from onelens_claude.jobs import build_jobs
-from onelens_claude.resources import DBT_RESOURCE, ONELENS_RESOURCE, Onelens
-from onelens_claude.schedules import daily_schedule, housekeeping_schedule
-from onelens_claude.sensors import revised_days_sensor
+from onelens_claude.orchestration.assets.dbt import build_dbt_assets, build_dbt_resource, dbt_project
+from onelens_claude.orchestration.assets.raw import build_ledger_assets, build_raw_assets
+from onelens_claude.orchestration.assets.serving import build_serving_copy
+from onelens_claude.orchestration.checks import build_checks
+from onelens_claude.orchestration.jobs import build_jobs
+from onelens_claude.orchestration.resources import DBT_RESOURCE, ONELENS_RESOURCE, Onelens
+from onelens_claude.orchestration.schedules import daily_schedule, housekeeping_schedule
+from onelens_claude.orchestration.sensors import revised_days_sensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

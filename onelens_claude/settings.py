@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from onelens_claude.endpoints import ENDPOINTS, FIRST_DAY, Endpoint
+from onelens_claude.api.endpoints import ENDPOINTS, FIRST_DAY, Endpoint
 from onelens_claude.errors import SettingsError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent

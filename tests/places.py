@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import requests
 
-from onelens_claude.endpoints import ENDPOINTS
+from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.fake_api import OrganizationSpec
-from onelens_claude.resources import Onelens
+from onelens_claude.orchestration.resources import Onelens
 
 if TYPE_CHECKING:
-    from onelens_claude.client import AnalyticsClient
-    from onelens_claude.endpoints import Endpoint
+    from onelens_claude.api.client import AnalyticsClient
+    from onelens_claude.api.endpoints import Endpoint
     from onelens_claude.fake_api import RunningServer
-    from onelens_claude.landing import DayOutcome
+    from onelens_claude.landing.landing import DayOutcome
     from onelens_claude.settings import Settings
 
 NOW = "2026-11-20T12:00:00Z"

@@ -16,9 +16,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from onelens_claude.checks import build_checks
+from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.definitions import build_defs, defs
-from onelens_claude.endpoints import ENDPOINTS
+from onelens_claude.orchestration.checks import build_checks
 from onelens_claude.settings import PROJECT_ROOT
 
 SNAPSHOT = Path(__file__).with_name("snapshots") / "definitions.json"

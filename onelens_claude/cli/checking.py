@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import typer
 
 from onelens_claude import errors
+from onelens_claude.api.endpoints import ENDPOINTS, Endpoint, Family, newest_possible_day
+from onelens_claude.api.windows import Window
 from onelens_claude.cli.output import JSON_OPTION, print_json, stdout
-from onelens_claude.client import AnalyticsClient, Window
 from onelens_claude.clock import utc_now
-from onelens_claude.endpoints import ENDPOINTS, Endpoint, Family, newest_possible_day
-from onelens_claude.resources import Onelens
+from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.settings import Organization, Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from onelens_claude.api.client import AnalyticsClient
 
 _CHECKED = ("summaries", "users", "user_cost_report")
 EXIT_CHECK_FAILED = 3

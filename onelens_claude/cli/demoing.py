@@ -13,7 +13,7 @@ import typer
 from onelens_claude.cli.checking import check_organization, print_verdicts
 from onelens_claude.cli.output import note, print_reconciliation, print_table, stdout
 from onelens_claude.errors import SettingsError
-from onelens_claude.resources import Onelens
+from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.settings import DEFAULT_CONFIG, PROJECT_ROOT, load_settings
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ _TABLES: tuple[tuple[str, tuple[str, ...], str], ...] = (
 
 def demo() -> None:
     """Load 45 days of two made-up organisations from the local API server and show what came of it."""
+    from onelens_claude.cli.demo_world import DEMO_CONFIG, demo_days, demo_world
     from onelens_claude.cli.pulling import run_backfill
-    from onelens_claude.demo import DEMO_CONFIG, demo_days, demo_world
 
     first, last = demo_days()
     with demo_world():
@@ -112,7 +112,7 @@ def dev(
     port: int = typer.Option(3000, "--port", help="Port of the UI."),
 ) -> None:
     """Open the Dagster UI (webserver and daemon) over your settings, or over the demo's where you have none."""
-    from onelens_claude.demo import DEMO_CONFIG, demo_world
+    from onelens_claude.cli.demo_world import DEMO_CONFIG, demo_world
 
     if os.environ.get("ONELENS_CONFIG") or DEFAULT_CONFIG.exists():
         load_settings()
@@ -129,7 +129,7 @@ def dev(
 
 
 def _serve(port: int) -> None:
-    from onelens_claude.instance import prepare_home
+    from onelens_claude.orchestration.instance import prepare_home
 
     home = prepare_home()
     note(f"Opening http://127.0.0.1:{port} (stop with Ctrl-C).")

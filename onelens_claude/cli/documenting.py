@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from onelens_claude.cli.output import note
-from onelens_claude.warehouse import Warehouse
+from onelens_claude.warehouse.files import Warehouse
 
 
 def docs(
@@ -38,7 +38,7 @@ def docs(
 
 
 def _dbt(arguments: list[str], warehouse: Warehouse) -> None:
-    from onelens_claude.assets.dbt import DBT_PROJECT_FOLDER
+    from onelens_claude.orchestration.assets.dbt import DBT_PROJECT_FOLDER
 
     command = [str(Path(sys.executable).with_name("dbt")), *arguments, "--log-path", str(warehouse.path.parent)]
     done = subprocess.run(  # noqa: S603 - our own arguments

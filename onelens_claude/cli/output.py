@@ -17,7 +17,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from onelens_claude.resources import OnProgress
+    from onelens_claude.orchestration.resources import OnProgress
 
 _WIDTH_WHEN_PIPED = 200
 _SPEED_SECONDS = 300

@@ -6,26 +6,26 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from onelens_claude.assets.raw import IngestConfig
-from onelens_claude.backfills import begin, finish
+from onelens_claude.api.endpoints import Family
 from onelens_claude.cli.output import note
 from onelens_claude.cli.ranges import backfill_plan, backfill_range, in_words, organizations_of
 from onelens_claude.cli.runs import JobResult, run_job
 from onelens_claude.clock import utc_now
-from onelens_claude.endpoints import Family
 from onelens_claude.errors import ApiError
-from onelens_claude.jobs import raw_config
-from onelens_claude.ledger import endpoints_of
-from onelens_claude.partitions import range_tags
-from onelens_claude.resources import Onelens
-from onelens_claude.schedules import due_range
-from onelens_claude.sensors import revised_windows, revision_config
-from onelens_claude.status import Missing, all_statuses, missing_days
+from onelens_claude.ledger.backfills import begin, finish
+from onelens_claude.ledger.held import endpoints_of
+from onelens_claude.ledger.status import Missing, all_statuses, missing_days
+from onelens_claude.orchestration.assets.raw import IngestConfig
+from onelens_claude.orchestration.jobs import raw_config
+from onelens_claude.orchestration.partitions import range_tags
+from onelens_claude.orchestration.resources import Onelens
+from onelens_claude.orchestration.schedules import due_range
+from onelens_claude.orchestration.sensors import revised_windows, revision_config
 
 if TYPE_CHECKING:
     import datetime as dt
 
-    from onelens_claude.planning import PlannedEndpoint
+    from onelens_claude.ledger.planning import PlannedEndpoint
     from onelens_claude.settings import Settings
 
 DAILY_CONFIG = raw_config(IngestConfig(only_due=True, raise_failures=False))

@@ -6,15 +6,15 @@ import datetime as dt
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from onelens_claude.backfills import unfinished
+from onelens_claude.api.endpoints import Family, first_available_day, newest_possible_day
 from onelens_claude.clock import utc_now
-from onelens_claude.endpoints import Family, first_available_day, newest_possible_day
 from onelens_claude.errors import SettingsError
-from onelens_claude.planning import PlannedEndpoint, plan_backfill
-from onelens_claude.resources import Onelens
+from onelens_claude.ledger.backfills import unfinished
+from onelens_claude.ledger.planning import PlannedEndpoint, plan_backfill
+from onelens_claude.orchestration.resources import Onelens
 
 if TYPE_CHECKING:
-    from onelens_claude.backfills import Backfill
+    from onelens_claude.ledger.backfills import Backfill
     from onelens_claude.settings import Organization, Settings
 
 _WORTH_SAYING = 0.5

@@ -9,12 +9,12 @@ from dataclasses import asdict
 import duckdb
 import typer
 
-from onelens_claude.backfills import unfinished
 from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_table, text
 from onelens_claude.clock import utc_now
-from onelens_claude.resources import Onelens
+from onelens_claude.ledger.backfills import unfinished
+from onelens_claude.ledger.status import all_statuses, in_spans
+from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.settings import load_settings
-from onelens_claude.status import all_statuses, in_spans
 
 
 def status(as_json: bool = JSON_OPTION) -> None:

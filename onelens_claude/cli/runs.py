@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from onelens_claude.cli.output import note, progress_bars
 from onelens_claude.errors import WarehouseError
-from onelens_claude.instance import end_dead_runs, prepare_home, process_tag
-from onelens_claude.resources import ONELENS_RESOURCE, Onelens
+from onelens_claude.orchestration.instance import end_dead_runs, prepare_home, process_tag
+from onelens_claude.orchestration.resources import ONELENS_RESOURCE, Onelens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

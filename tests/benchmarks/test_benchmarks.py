@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks import contenders, history, ingest, measuring, pages, report, stages, storage
-from onelens_claude.warehouse import Warehouse
+from onelens_claude.warehouse.files import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

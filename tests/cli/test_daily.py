@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from worlds import process_environment
 
 from onelens_claude.fake_api import OrganizationSpec
-from onelens_claude.resources import Onelens
+from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.settings import load_settings
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from onelens_claude.endpoints import ENDPOINTS
+from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.fake_api import Fault
 
 from .conftest import FIRST, LAST, SECRET, small_organization

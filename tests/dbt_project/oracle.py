@@ -10,7 +10,7 @@ from collections import defaultdict
 from decimal import Decimal, getcontext
 from typing import TYPE_CHECKING, Any
 
-from onelens_claude.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
+from onelens_claude.api.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

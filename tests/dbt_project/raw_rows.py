@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from onelens_claude.endpoints import COST_DIMENSIONS, ENDPOINTS, USAGE_DIMENSIONS
-from onelens_claude.raw_tables import KEYS, create_raw_tables, row_columns, source_of
+from onelens_claude.api.endpoints import COST_DIMENSIONS, ENDPOINTS, USAGE_DIMENSIONS
+from onelens_claude.warehouse.raw_tables import KEYS, create_raw_tables, row_columns, source_of
 
 if TYPE_CHECKING:
     from pathlib import Path

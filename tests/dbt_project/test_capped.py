@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from places import organization
 
-from onelens_claude.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
+from onelens_claude.api.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,10 +18,10 @@ import pytest
 import requests
 import yaml
 
-from onelens_claude.endpoints import ENDPOINTS
+from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.fake_api import Fault, OrganizationSpec, create_app, running_server
 from onelens_claude.fake_api.spec import DEFAULT_FEATURES
-from onelens_claude.resources import Onelens
+from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.settings import load_settings
 
 if TYPE_CHECKING:

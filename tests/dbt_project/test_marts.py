@@ -11,7 +11,7 @@ import pytest
 from raw_rows import DAY
 from scenarios import D
 
-from onelens_claude.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
+from onelens_claude.api.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
 
 if TYPE_CHECKING:
     from conftest import Built, Dbt

@@ -18,7 +18,7 @@ from raw_rows import Pull, cost, insert_pulls
 from scenarios import D
 from test_marts import FACT_KEYS
 
-from onelens_claude.endpoints import COST_DIMENSIONS
+from onelens_claude.api.endpoints import COST_DIMENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,435 @@
+"""GET, authentication, pages, retries and the shared rate limit.
+
+What belongs here: how one query is asked until its last page. What does not: which windows to ask for and where
+pages go (`landing.py`). Imports no Dagster. A body never becomes Python objects: three fields are read from it.
+Source: Claude Enterprise Analytics API documentation, 2026-10.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import threading
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
+
+import msgspec
+import requests
+import tenacity
+
+from onelens_claude import __version__, errors
+from onelens_claude.api.endpoints import Endpoint, Query, Shape
+from onelens_claude.clock import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from onelens_claude.api.rate_limit import SharedRateLimit
+    from onelens_claude.api.windows import Window
+
+API_VERSION = "2023-06-01"
+_CURSOR_RESTARTS = 2
+_RETRIED = (errors.TransportError, errors.ServerError, errors.RateLimitedError)
+_LONGEST_LAG = dt.timedelta(days=31)
+_PAUSE_AFTER_429 = 10.0
+"""Seconds for everybody who asks the organisation, where the answer names none."""
+_HIDDEN = "[key]"
+_DAY = re.compile(r"(?<!\d)20\d\d-[01]\d-[0-3]\d(?!\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One response, verbatim."""
+
+    query: Query
+    request_path: str
+    """Path and query string below the base URL."""
+    request_id: str | None
+    fetched_at: dt.datetime
+    head: str
+    rows: bytes
+    """The list of rows, brackets included, between `head` and `tail`."""
+    tail: str
+    data_refreshed_at: dt.datetime | None
+    """Up to when the answer is complete, UTC; null where the endpoint does not say."""
+    api_organization_id: str | None
+
+    @property
+    def body(self) -> bytes:
+        """Return the response body."""
+        return b"".join((self.head.encode(), self.rows, self.tail.encode()))
+
+
+class _Envelope(msgspec.Struct):
+    """What is read of a page in Python; the rest stays bytes."""
+
+    data: msgspec.Raw = msgspec.Raw()
+    summaries: msgspec.Raw = msgspec.Raw()
+    has_more: bool | None = None
+    next_page: str | None = None
+    data_refreshed_at: str | None = None
+    organization_id: str | None = None
+
+
+class _ErrorDetail(msgspec.Struct):
+    type: str | None = None
+    message: str | None = None
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _ErrorDetail | None = None
+    request_id: str | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_error = msgspec.json.Decoder(_ErrorBody).decode
+
+
+class AnalyticsClient:
+    """Reads one organisation. Thread-safe; can only GET; the key never appears in a message or repr."""
+
+    def __init__(
+        self,
+        *,
+        organization_id: str,
+        base_url: str,
+        api_key: Callable[[], str],
+        rate_limit: SharedRateLimit,
+        attempts: int = 6,
+        timeout_seconds: float = 60,
+        authentication: Literal["x-api-key", "bearer"] = "x-api-key",
+        api_version: str = API_VERSION,
+        sleep: Callable[[float], object] | None = None,
+        on_page: Callable[[], None] | None = None,
+    ) -> None:
+        self._on_page = on_page
+        self.organization_id = organization_id
+        self._base_url = base_url.rstrip("/")
+        self._api_key = api_key
+        self._rate_limit = rate_limit
+        self._attempts = attempts
+        self._timeout = (min(10.0, timeout_seconds), timeout_seconds)
+        self._authentication = authentication
+        self._api_version = api_version
+        self._stopped = threading.Event()
+        self._sleep = sleep or self._stopped.wait
+        self._local = threading.local()
+
+    def __repr__(self) -> str:
+        return f"AnalyticsClient({self.organization_id!r}, {self._base_url!r})"
+
+    def stop(self) -> None:
+        """End every wait and send nothing more; what is asked for from now on raises."""
+        self._stopped.set()
+
+    def pages(self, endpoint: Endpoint, query: Query, window: Window) -> Iterator[Page]:
+        """Yield every page of one query over one window, in order.
+
+        Raises CursorRefusedError where a cursor no longer holds: the pages so far are then void (`read_all` starts
+        again); NotYetAvailableError for a day that is not aggregated yet; other ApiErrors when retries are used up.
+        """
+        parameters = request_parameters(endpoint, query, window)
+        where = f"{self.organization_id}: {endpoint.name} {window}"
+        cursor: str | None = None
+        seen: set[str] = set()
+        while True:
+            page, envelope = self._page(endpoint, query, window, parameters, cursor, where)
+            if self._on_page:
+                self._on_page()
+            yield page
+            cursor = envelope.next_page if envelope.has_more is not False else None
+            if not cursor:
+                if envelope.has_more:
+                    raise errors.MalformedResponseError(
+                        "the answer has more pages but names no next one",
+                        where=where,
+                        request_id=page.request_id,
+                    )
+                return
+            if cursor in seen:
+                raise errors.MalformedResponseError(
+                    "a page cursor came twice, the pages would never end",
+                    where=where,
+                    request_id=page.request_id,
+                )
+            seen.add(cursor)
+
+    def read_all(self, endpoint: Endpoint, query: Query, window: Window, on_page: Callable[[int, Page], None]) -> None:
+        """Hand every page to `on_page(number from 1, page)`; after a refused cursor begin again from 1."""
+        for restart in range(_CURSOR_RESTARTS + 1):
+            try:
+                for number, page in enumerate(self.pages(endpoint, query, window), start=1):
+                    on_page(number, page)
+            except errors.CursorRefusedError:
+                if restart == _CURSOR_RESTARTS:
+                    raise
+            else:
+                return
+
+    def _page(
+        self,
+        endpoint: Endpoint,
+        query: Query,
+        window: Window,
+        parameters: list[tuple[str, str]],
+        cursor: str | None,
+        where: str,
+    ) -> tuple[Page, _Envelope]:
+        asked = [*parameters, ("page", cursor)] if cursor else parameters
+        request_path = endpoint.url_path + "?" + "&".join(f"{key}={quote(value)}" for key, value in asked)
+
+        def attempt() -> tuple[Page, _Envelope]:
+            self._rate_limit.acquire(self._pause)
+            fetched_at = utc_now()
+            key = self._api_key()
+            response = self._get(request_path, key, where, beta=endpoint.beta)
+            request_id = response.headers.get("request-id")
+            if response.status_code != requests.codes.ok:
+                error = _api_error(response, key, where=where, window=window, has_cursor=cursor is not None)
+                if isinstance(error, errors.RateLimitedError):
+                    self._rate_limit.block(_PAUSE_AFTER_429 if error.retry_after is None else error.retry_after)
+                raise error
+            try:
+                envelope = read_envelope(response.content, where=where, request_id=request_id)
+                head, rows, tail = split_rows(response.content, envelope, where=where, request_id=request_id)
+                refreshed_at = _moment(envelope.data_refreshed_at, where=where, request_id=request_id)
+            except errors.ApiError as error:
+                error.body = _without_key(response.content, key)
+                raise
+            page = Page(
+                query=query,
+                request_path=request_path,
+                request_id=request_id,
+                fetched_at=fetched_at,
+                head=head,
+                rows=rows,
+                tail=tail,
+                data_refreshed_at=refreshed_at,
+                api_organization_id=envelope.organization_id,
+            )
+            return page, envelope
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_RETRIED),
+            stop=tenacity.stop_after_attempt(self._attempts),
+            wait=_wait,
+            sleep=self._pause,
+            reraise=True,
+        )
+        return retrying(attempt)
+
+    def _pause(self, seconds: float) -> None:
+        self._sleep(seconds)
+        if self._stopped.is_set():
+            raise errors.StoppedError(f"{self.organization_id}: stopped")
+
+    def _get(self, request_path: str, key: str, where: str, *, beta: str) -> requests.Response:
+        if self._stopped.is_set():
+            raise errors.StoppedError(f"{self.organization_id}: stopped")
+        credentials = {"x-api-key": key} if self._authentication == "x-api-key" else {"authorization": f"Bearer {key}"}
+        headers = {"anthropic-beta": beta} if beta else {}
+        try:
+            return self._session.get(
+                self._base_url + request_path,
+                headers={**credentials, **headers, "anthropic-version": self._api_version},
+                timeout=self._timeout,
+                allow_redirects=False,  # a redirect would carry the key elsewhere
+            )
+        except requests.RequestException as error:
+            reason = _root_cause(error).replace(key.strip(), _HIDDEN)
+            raise errors.TransportError(f"no complete answer from {self._base_url}: {reason}", where=where) from None
+
+    @property
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.headers.update({"accept": "application/json", "user-agent": f"onelens-claude/{__version__}"})
+            session.auth = _no_netrc
+            self._local.session = session
+        return session
+
+
+_backoff = tenacity.wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Return the pause before the next attempt; after a 429 the shared limit does the waiting."""
+    error = state.outcome.exception() if state.outcome else None
+    return 0.0 if isinstance(error, errors.RateLimitedError) else _backoff(state)
+
+
+def request_parameters(endpoint: Endpoint, query: Query, window: Window) -> list[tuple[str, str]]:
+    """Return the query string of one request, without cursor, in a fixed order."""
+    if endpoint.shape is Shape.DAY_ROWS:
+        parameters = [("date", str(window.start))]
+    elif endpoint.shape is Shape.SUMMARY_ROWS:
+        parameters = [("starting_date", str(window.start)), ("ending_date", str(window.end))]
+    else:
+        parameters = [
+            ("starting_at", f"{window.start}T00:00:00Z"),
+            ("ending_at", f"{window.end}T00:00:00Z"),
+        ]
+        if query.by_day:
+            parameters.append(("time_bucket_width" if endpoint.shape is Shape.FLAT_ROWS else "bucket_width", "1d"))
+    parameters += [("group_by[]", dimension) for dimension in query.group_by]
+    parameters += list(query.filters.items())
+    if endpoint.page_size:
+        parameters.append(("limit", str(endpoint.page_size)))
+    return parameters
+
+
+def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep requests from adding credentials of its own from a .netrc file."""
+    return request
+
+
+def _without_key(body: bytes, key: str) -> bytes:
+    """Return an answer that will be shown or kept aside; a proxy's error page may repeat the request's headers."""
+    return body.replace(key.strip().encode(), _HIDDEN.encode())
+
+
+def read_envelope(body: bytes, *, where: str, request_id: str | None) -> _Envelope:
+    """Read the few fields of a page that the client needs. MalformedResponseError, TransportError where it is none."""
+    if body.lstrip()[:1] == b"<":
+        raise errors.MalformedResponseError(
+            "the answer has status 200, but is HTML, not JSON", where=where, request_id=request_id
+        )
+    try:
+        envelope = _decode_envelope(body)
+    except msgspec.ValidationError as error:
+        raise errors.MalformedResponseError(
+            f"the answer is JSON of another form: {error}", where=where, request_id=request_id
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.TransportError(
+            f"the answer is cut off or no JSON: {error}", where=where, request_id=request_id
+        ) from None
+    if bytes(memoryview(envelope.data or envelope.summaries)[:1]) != b"[":
+        raise errors.MalformedResponseError("the answer has no list `data`", where=where, request_id=request_id)
+    return envelope
+
+
+def split_rows(body: bytes, envelope: _Envelope, *, where: str, request_id: str | None) -> tuple[str, bytes, str]:
+    """Return what stands before the list of rows, the list, and what stands after it."""
+    rows = memoryview(envelope.data or envelope.summaries)
+    beginning = bytes(rows[:64])
+    start = body.index(beginning)
+    while not body.startswith(rows, start):  # text before it may begin alike
+        start = body.index(beginning, start + 1)
+    end = start + len(rows)
+    try:
+        return body[:start].decode(), body[start:end], body[end:].decode()
+    except UnicodeDecodeError as error:
+        raise errors.TransportError(
+            f"the answer is no UTF-8 text: {error}", where=where, request_id=request_id
+        ) from None
+
+
+def _moment(text: str | None, *, where: str, request_id: str | None) -> dt.datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(text)
+        return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
+        raise errors.MalformedResponseError(
+            f"data_refreshed_at {text!r} is no RFC 3339 moment", where=where, request_id=request_id
+        ) from None
+
+
+_BY_STATUS: dict[int, type[errors.ApiError]] = {
+    401: errors.AuthenticationError,
+    403: errors.ForbiddenError,
+    404: errors.NotFoundError,
+    429: errors.RateLimitedError,
+}
+
+
+def _api_error(
+    response: requests.Response, key: str, *, where: str, window: Window, has_cursor: bool
+) -> errors.ApiError:
+    """Turn a status other than 200 into the matching error, quoting the API's own words."""
+    status = response.status_code
+    try:
+        body = _decode_error(_without_key(response.content, key))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        body = _ErrorBody()
+    detail = body.error or _ErrorDetail()
+    message = detail.message or f"HTTP {status} {response.reason or ''}".strip()
+    kind: type[errors.ApiError]
+    latest_day = None
+    if status == requests.codes.bad_request:
+        latest_day = _latest_available_day(message, window)
+        if has_cursor:
+            kind = errors.CursorRefusedError
+        else:
+            kind = errors.NotYetAvailableError if latest_day else errors.InvalidRequestError
+    elif status >= requests.codes.internal_server_error:
+        kind = errors.ServerError
+    else:
+        kind = _BY_STATUS.get(status, errors.MalformedResponseError)
+    error = kind(
+        message,
+        where=where,
+        status=status,
+        error_type=None if kind is errors.NotYetAvailableError else detail.type,
+        request_id=body.request_id or response.headers.get("request-id"),
+        retry_after=_retry_after(response.headers.get("retry-after")),
+    )
+    if isinstance(error, errors.NotYetAvailableError):
+        error.latest_day = latest_day
+    return error
+
+
+def _latest_available_day(message: str, window: Window) -> dt.date | None:
+    """Return the newest day the message names as available, when the window reaches beyond it.
+
+    The message may repeat the window's own ends, which count only when it names nothing else; a day that lies far
+    back belongs to another complaint ("no earlier than ...").
+    """
+    if "available" not in message.lower():
+        return None
+    last = window.end - dt.timedelta(days=1)
+    oldest = utc_now().date() - _LONGEST_LAG
+    named = {day for text in _DAY.findall(message) if (day := _date(text)) and oldest <= day < last}
+    return max(named - {window.start}, default=window.start if window.start in named else None)
+
+
+def _date(text: str) -> dt.date | None:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _retry_after(text: str | None) -> float | None:
+    """Read seconds or an HTTP date."""
+    if not text:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, (moment.astimezone(dt.UTC) - dt.datetime.now(dt.UTC)).total_seconds())
+
+
+def _root_cause(error: BaseException) -> str:
+    """Return the innermost reason of a requests error, on one line."""
+    reason: BaseException = error
+    while True:
+        inner = getattr(reason, "reason", None)
+        following = (
+            inner
+            if isinstance(inner, BaseException)
+            else next((one for one in reason.args if isinstance(one, BaseException)), None)
+        )
+        if following is None:
+            return " ".join(str(reason).split()) or type(reason).__name__
+        reason = following

@@ -1,0 +1,100 @@
+"""The demo's own little world: two made-up organisations, their server and their settings, all below one folder.
+
+Nothing of it touches a real onelens.yaml. Days follow the real clock, so that tomorrow's `make dev` has a new day.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import yaml
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from onelens_claude.api.endpoints import OPTIONAL_ENDPOINTS, Family, first_available_day, newest_possible_day
+from onelens_claude.clock import utc_now
+from onelens_claude.fake_api import create_app, running_server
+from onelens_claude.fake_api.spec import demo_organizations
+from onelens_claude.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DEMO_FOLDER = PROJECT_ROOT / "demo"
+DEMO_CONFIG = DEMO_FOLDER / "onelens.yaml"
+_IDS = ("acme", "globex")
+_USERS = 60
+_DAYS = 45
+_UNHURRIED = 60_000
+"""Requests a minute of the demo's server: the real limit would make it wait for minutes."""
+
+
+def demo_days() -> tuple[dt.date, dt.date]:
+    """Return the first and last day the demo loads."""
+    last = newest_possible_day(utc_now(), Family.COST)
+    return max(first_available_day(utc_now().date()), last - dt.timedelta(days=_DAYS - 1)), last
+
+
+@contextmanager
+def demo_world() -> Iterator[Path]:
+    """Serve the demo's organisations, write their settings, point the environment to them; yield the settings file."""
+    specs = demo_organizations(len(_IDS), users=_USERS)
+    app = create_app(specs, requests_per_minute=_UNHURRIED)
+    with running_server(app, port=_usual_port()) as server:
+        DEMO_FOLDER.mkdir(exist_ok=True)
+        for organization_id, spec in zip(_IDS, specs, strict=True):
+            key_file = DEMO_FOLDER / f"{organization_id}.key"
+            key_file.touch(mode=0o600)
+            key_file.write_text(spec.api_key + "\n", encoding="utf-8")
+        content = {
+            "organizations": [
+                {
+                    "id": organization_id,
+                    "name": spec.name,
+                    "api_key_file": str(DEMO_FOLDER / f"{organization_id}.key"),
+                    "base_url": server.base_url,
+                    "plan": spec.plan,
+                }
+                for organization_id, spec in zip(_IDS, specs, strict=True)
+            ],
+            "optional_endpoints": list(OPTIONAL_ENDPOINTS),
+            "polling": {"requests_per_minute": _UNHURRIED},
+        }
+        header = "# Written by the demo on each start; its organisations are made up.\n"
+        DEMO_CONFIG.write_text(header + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        os.environ["ONELENS_CONFIG"] = str(DEMO_CONFIG)
+        os.environ["DAGSTER_HOME"] = str(DEMO_FOLDER / ".dagster")
+        for variable in ("ONELENS_WAREHOUSE", "ONELENS_SERVING"):
+            os.environ.pop(variable, None)
+        event.listen(Engine, "connect", _do_not_wait_for_the_disk)
+        try:
+            yield DEMO_CONFIG
+        finally:
+            event.remove(Engine, "connect", _do_not_wait_for_the_disk)
+
+
+def _do_not_wait_for_the_disk(connection: Any, _record: Any) -> None:
+    """Let SQLite leave syncing to the system: most of the demo's time would be Dagster's event log waiting for disks.
+
+    Only a power cut could damage it, and the demo is made anew by running it again.
+    """
+    connection.execute("pragma synchronous = off")
+
+
+def _usual_port() -> int:
+    """Return the port of the last start when it is free, else 0: any free one."""
+    try:
+        settings = yaml.safe_load(DEMO_CONFIG.read_text(encoding="utf-8"))
+        port = urlsplit(settings["organizations"][0]["base_url"]).port or 0
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except (OSError, KeyError, TypeError, IndexError, yaml.YAMLError):
+        return 0
+    return port

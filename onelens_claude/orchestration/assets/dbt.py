@@ -1,0 +1,102 @@
+"""The dbt project as assets: staging, intermediate and marts, joined to the raw assets by their source names.
+
+Group, owners and descriptions come from the dbt project itself.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
+from filelock import FileLock
+from packaging.version import Version
+
+from onelens_claude.orchestration.assets.raw import WRITER_POOL
+from onelens_claude.orchestration.resources import Onelens
+from onelens_claude.settings import PROJECT_ROOT
+
+DBT_PROJECT_FOLDER = PROJECT_ROOT / "dbt_project"
+
+
+def dbt_project() -> DbtProject:
+    """Return the dbt project, parsed: a fresh clone has no manifest, and an edited model makes it stale."""
+    project = DbtProject(project_dir=DBT_PROJECT_FOLDER, profiles_dir=DBT_PROJECT_FOLDER)
+    manifest = Path(project.manifest_path)
+    if _is_stale(manifest):
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(manifest.parent / "prepare.lock"):
+            if _is_stale(manifest):
+                build_dbt_resource(project).cli(["parse", "--quiet"], target_path=manifest.parent).wait()
+    return project
+
+
+def build_dbt_resource(project: DbtProject) -> DbtCliResource:
+    """Return the resource that runs the dbt installed beside this Python, whatever PATH says."""
+    executable = Path(sys.executable).with_name("dbt")
+    # The base class takes the project for its two folders, which its fields' types do not show.
+    return _InstalledDbt(project_dir=project, dbt_executable=str(executable))  # type: ignore[arg-type]
+
+
+class _InstalledDbt(DbtCliResource):
+    """Knows its version from the installed package.
+
+    The base class runs `dbt --version` before every command, which asks the package index over the network and takes
+    seconds.
+    """
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        return Version(version("dbt-core"))
+
+
+def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
+    """Return every model as an asset and every dbt test as its check."""
+
+    @dbt_assets(manifest=project.manifest_path, project=project, name="dbt_models", pool=WRITER_POOL)
+    def dbt_models(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, onelens: dg.ResourceParam[Onelens]
+    ) -> Iterator[Any]:
+        warehouse = onelens.warehouse()
+        with warehouse.writer():
+            pass  # on an empty folder the raw tables must be there before dbt reads them
+        with warehouse.writer_lock(), _environment("ONELENS_WAREHOUSE", str(warehouse.path)):
+            # One folder per warehouse, under its lock: what dbt parsed serves the next run, and nothing piles up.
+            folder = warehouse.path.parent / "dbt"
+            arguments = ["build", "--exclude-resource-type", "unit_test"]
+            yield from dbt.cli(arguments, context=context, target_path=folder).stream()
+
+    return dbt_models
+
+
+def _is_stale(manifest: Path) -> bool:
+    if not manifest.exists():
+        return True
+    parsed_at = manifest.stat().st_mtime
+    ignored = {"target", "logs", "dbt_packages"}
+    return any(
+        path.stat().st_mtime > parsed_at
+        for folder in DBT_PROJECT_FOLDER.iterdir()
+        if folder.name not in ignored
+        for path in ([folder] if folder.is_file() else folder.rglob("*"))
+        if path.suffix in {".sql", ".yml", ".csv", ".md"} and not path.name.startswith(".")
+    )
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Set a variable for the dbt process: the profile names the warehouse through it."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

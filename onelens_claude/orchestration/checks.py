@@ -1,0 +1,218 @@
+"""Asset checks of our own; the dbt tests are checks too. Each says in its metadata which days and organisations.
+
+Blocking only where the next step would build on sand: a fact that does not add up is never published.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from onelens_claude.api.endpoints import ENDPOINTS, Endpoint
+from onelens_claude.clock import utc_now
+from onelens_claude.ledger.status import EndpointStatus, endpoint_status, in_spans
+from onelens_claude.orchestration.assets.raw import GROUP, ROUNDING_DUST_CENTS, WRITER_POOL
+from onelens_claude.orchestration.resources import Onelens
+
+_MARTS = "marts"
+_SHOWN = 20
+
+
+def build_checks() -> list[dg.AssetChecksDefinition]:
+    """Return every check that is not a dbt test."""
+    raw = [build(endpoint) for endpoint in ENDPOINTS.values() for build in (_build_completeness, _build_drift)]
+    return [*raw, *[_build_mart_check(**check) for check in _MART_CHECKS]]
+
+
+def _build_completeness(endpoint: Endpoint) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=dg.AssetKey([GROUP, endpoint.name]),
+        name="every_organization_is_complete",
+        description="Every organisation of the settings has every day up to the newest that is available.",
+        pool=WRITER_POOL,
+    )
+    def every_organization_is_complete(onelens: dg.ResourceParam[Onelens]) -> dg.AssetCheckResult:
+        settings = onelens.settings()
+        if endpoint not in settings.endpoints():
+            return dg.AssetCheckResult(passed=True, description="Switched off in the settings (optional_endpoints).")
+        with onelens.warehouse().writer() as connection:
+            found = [
+                endpoint_status(
+                    connection,
+                    organization.id,
+                    endpoint,
+                    utc_now(),
+                    revision_days=settings.polling.revision_days,
+                    backfill_start=organization.backfill_start,
+                )
+                for organization in settings.organizations
+            ]
+        wrong = [one for one in found if not one.is_complete]
+        return dg.AssetCheckResult(
+            passed=not wrong,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description="; ".join(one.in_words() for one in wrong or found),
+            metadata={"organizations": _table(found)},
+        )
+
+    return every_organization_is_complete
+
+
+def _table(found: Sequence[EndpointStatus]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord(
+                {
+                    "organization": one.organization_id,
+                    "state": one.state.value,
+                    "complete up to": str(one.complete_through or ""),
+                    "missing": in_spans(one.gaps) if one.gaps else "",
+                    "reason": one.reason,
+                }
+            )
+            for one in found
+        ]
+    )
+
+
+def _build_drift(endpoint: Endpoint) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=dg.AssetKey([GROUP, endpoint.name]),
+        name="no_new_fields",
+        description="The API answered with no field this version does not know; each new one is reported once.",
+        pool=WRITER_POOL,
+    )
+    def no_new_fields(
+        context: dg.AssetCheckExecutionContext, onelens: dg.ResourceParam[Onelens]
+    ) -> dg.AssetCheckResult:
+        with onelens.warehouse().writer() as connection:
+            rows = connection.execute(
+                """select field, drift.organization_id, first_seen_at, run_id is not distinct from $run_id as is_new
+                from claude_raw.schema_drift as drift
+                join claude_raw.pulls on pull_id = first_pull_id
+                where drift.endpoint = $endpoint
+                order by all""",
+                {"endpoint": endpoint.name, "run_id": context.run.run_id},
+            ).fetchall()
+        new = [f"{field} ({organization})" for field, organization, _, is_new in rows if is_new]
+        return dg.AssetCheckResult(
+            passed=not new,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"New fields, kept in the raw pages, not in the models: {', '.join(new)}" if new else "",
+            metadata={"known_since": {f"{org}.{field}": str(seen) for field, org, seen, _ in rows}},
+        )
+
+    return no_new_fields
+
+
+_MART_CHECKS: tuple[dict[str, Any], ...] = (
+    {
+        "table": "fct_claude_costs",
+        "name": "reconciliation_is_exact",
+        "description": "Per organisation and day the fact adds up to the ungrouped total, to the last digit, "
+        "for both amounts.",
+        "blocking": True,
+        "severity": dg.AssetCheckSeverity.ERROR,
+        "sql": """
+            with fact as (
+                select organization_id, activity_date,
+                    sum(amount_cents) as fact_cents, sum(list_amount_cents) as fact_list_cents
+                from marts.fct_claude_costs
+                group by all
+            )
+            select
+                organization_id, activity_date, total_cents, fact_cents, list_total_cents, fact_list_cents
+            from marts.cost_reconciliation
+            full join fact using (organization_id, activity_date)
+            where status <> 'missing_total' and (
+                coalesce(total_cents, 0) is distinct from coalesce(fact_cents, 0)
+                or coalesce(list_total_cents, 0) is distinct from coalesce(fact_list_cents, 0))
+                or status is null
+            order by all""",
+        "found": "days do not add up",
+    },
+    {
+        "table": "cost_reconciliation",
+        "name": "no_remainder_is_negative",
+        "description": "No day's users cost more than the organisation, beyond rounding dust "
+        f"({ROUNDING_DUST_CENTS} cents); such a day was already pulled a second time.",
+        "blocking": False,
+        "severity": dg.AssetCheckSeverity.ERROR,
+        "sql": """
+            select organization_id, activity_date, total_cents, user_cents, unattributed_cents
+            from marts.cost_reconciliation
+            where status = 'negative_remainder'
+            order by all""",
+        "found": "days have users that cost more than the total",
+    },
+    {
+        "table": "fct_claude_usage",
+        "name": "usage_and_cost_know_the_same_users_and_days",
+        "description": "Whoever has cost on a day has usage on it, and where all usage is billed the other way round.",
+        "blocking": False,
+        "severity": dg.AssetCheckSeverity.WARN,
+        "sql": """
+            with costs as (
+                select distinct organization_id, activity_date, user_id, true as has_cost
+                from marts.fct_claude_costs where attribution = 'user'
+            ),
+            usage as (
+                select distinct organization_id, activity_date, user_id, true as has_usage
+                from marts.fct_claude_usage where attribution = 'user'
+            ),
+            held_by_both as (
+                select organization_id, activity_date
+                from staging.stg_current_pulls
+                where endpoint in ('user_cost_report', 'user_usage_report')
+                group by all
+                having count(*) = 2
+            )
+            select organization_id, activity_date, user_id,
+                coalesce(has_cost, false) as has_cost, coalesce(has_usage, false) as has_usage
+            from costs
+            full join usage using (organization_id, activity_date, user_id)
+            semi join held_by_both using (organization_id, activity_date)
+            join marts.dim_claude_organizations using (organization_id)
+            where has_usage is null or (has_cost is null and plan = 'usage')
+            order by all""",
+        "found": "users and days are known to one of the two only",
+    },
+)
+
+
+def _build_mart_check(
+    *,
+    table: str,
+    name: str,
+    description: str,
+    blocking: bool,
+    severity: dg.AssetCheckSeverity,
+    sql: str,
+    found: str,
+) -> dg.AssetChecksDefinition:
+    """Return a check that passes when `sql` finds no row."""
+
+    @dg.asset_check(
+        asset=dg.AssetKey([_MARTS, table]), name=name, description=description, blocking=blocking, pool=WRITER_POOL
+    )
+    def check(onelens: dg.ResourceParam[Onelens]) -> dg.AssetCheckResult:
+        with onelens.warehouse().writer() as connection:
+            columns, rows = _fetch(connection, sql)
+        metadata: dict[str, Any] = {"rows": len(rows)}
+        if rows:
+            records = [dg.TableRecord(dict(zip(columns, map(str, row), strict=True))) for row in rows[:_SHOWN]]
+            metadata["first"] = dg.MetadataValue.table(records=records)
+        return dg.AssetCheckResult(
+            passed=not rows,
+            severity=severity,
+            description=f"{len(rows)} {found}" if rows else "",
+            metadata=metadata,
+        )
+
+    return check
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    result = connection.execute(sql)
+    return [column[0] for column in result.description or []], result.fetchall()

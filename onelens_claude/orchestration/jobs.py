@@ -1,0 +1,63 @@
+"""The jobs: raw pulls, everything after them, and both."""
+
+import dataclasses
+from typing import Any
+
+import dagster as dg
+
+from onelens_claude.api.endpoints import ENDPOINTS, Family
+from onelens_claude.ledger.held import endpoints_of
+from onelens_claude.orchestration.assets.raw import GROUP, WRITER_POOL, IngestConfig
+from onelens_claude.orchestration.resources import Onelens
+from onelens_claude.warehouse.housekeeping import tidy
+
+_RAW = dg.AssetSelection.groups(GROUP)
+_AFTER_RAW = dg.AssetSelection.groups("staging", "intermediate", "marts", "serving")
+
+
+def raw_config(config: IngestConfig, endpoints: list[str] | None = None) -> dg.RunConfig:
+    """Return run configuration that gives `config` to every raw asset, or to `endpoints`."""
+    return dg.RunConfig(ops={f"{GROUP}__{name}": config for name in endpoints or ENDPOINTS})
+
+
+@dg.op(pool=WRITER_POOL, description="Remove superseded pulls that changed nothing and give their space back.")
+def tidy_raw_store(context: dg.OpExecutionContext, onelens: dg.ResourceParam[Onelens]) -> None:
+    """Tidy the working file, then publish it."""
+    done = tidy(onelens.warehouse(), keep_days=onelens.settings().retention.superseded_days)
+    context.log.info("%s pulls removed, %s bytes before, %s after", *dataclasses.astuple(done))
+    if done.pulls_removed:
+        onelens.warehouse().publish()
+
+
+@dg.job(description="Keep the raw store small; history stays.")
+def housekeeping_job() -> None:
+    """Tidy the raw store."""
+    tidy_raw_store()
+
+
+def build_jobs() -> list[Any]:
+    """Return `ingest_job`, `marts_job`, `revision_job`, `daily_job` and `housekeeping_job`."""
+    return [
+        housekeeping_job,
+        dg.define_asset_job(
+            "ingest_job",
+            _RAW,
+            description="Pull the run's days of every endpoint into the raw layer.",
+        ),
+        dg.define_asset_job(
+            "marts_job",
+            _AFTER_RAW,
+            description="Build and check the models from what is in the raw layer, then replace the serving copy.",
+        ),
+        dg.define_asset_job(
+            "revision_job",
+            dg.AssetSelection.assets(*[[GROUP, endpoint.name] for endpoint in endpoints_of(Family.COST)]) | _AFTER_RAW,
+            description="Pull the run's days of cost and usage again, then build, check and publish.",
+        ),
+        dg.define_asset_job(
+            "daily_job",
+            _RAW | _AFTER_RAW,
+            description="Pull what is due among the run's days, then build, check and publish.",
+            config=raw_config(IngestConfig(only_due=True, raise_failures=False)),
+        ),
+    ]

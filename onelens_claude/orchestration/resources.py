@@ -1,0 +1,110 @@
+"""What the assets need from outside: settings, the warehouse, the API clients. Plain objects, made when asked for.
+
+Settings are read at run time, not when the code location loads, so that the UI opens before there is a settings
+file and a rotated key is used on the next run. Keys never enter Dagster's configuration.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from onelens_claude.api.client import AnalyticsClient
+from onelens_claude.api.endpoints import ENDPOINTS, Family
+from onelens_claude.api.rate_limit import SharedRateLimit
+from onelens_claude.landing.landing import Landing
+from onelens_claude.settings import Organization, Settings, load_settings
+from onelens_claude.warehouse.files import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from onelens_claude.errors import NotYetAvailableError
+
+    OnProgress = Callable[[str, int, int, int], None]
+    """Endpoint, pulls done, pulls in all (0 before the first is done), pages so far; from several threads."""
+
+DBT_RESOURCE = "dbt"
+ONELENS_RESOURCE = "onelens"
+
+
+class Onelens:
+    """The way from Dagster into the domain code."""
+
+    def __init__(self, settings: Settings | None = None, *, on_progress: OnProgress | None = None) -> None:
+        self._given = settings
+        self._latest_days: dict[Family, dict[str, NotYetAvailableError]] = {family: {} for family in Family}
+        """What the API said about its newest day: asked once, not once per endpoint."""
+        self._on_progress = on_progress
+
+    def settings(self) -> Settings:
+        """Return the settings given, or those of the file, read now. Raises SettingsError."""
+        return self._given or load_settings()
+
+    def warehouse(self) -> Warehouse:
+        """Return the two database files of the settings."""
+        settings = self.settings()
+        return Warehouse(settings.warehouse_path, settings.serving_path)
+
+    @contextmanager
+    def newest_reader(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """Yield the newest state there is to read: the working file, or the serving copy while somebody writes.
+
+        Null where there is neither. The working file also knows what a backfill brought that was killed.
+        """
+        warehouse = self.warehouse()
+        warehouse.upgrade()
+        with ExitStack() as stack:
+            connection = None
+            with suppress(Timeout, OSError, duckdb.Error):
+                if warehouse.path.exists():
+                    stack.enter_context(FileLock(warehouse.lock_path, blocking=False))
+                    connection = stack.enter_context(duckdb.connect(str(warehouse.path), read_only=True))
+            if connection is None and warehouse.serving_path.exists():
+                connection = stack.enter_context(warehouse.reader())
+            yield connection
+
+    def client(self, organization: Organization, on_page: Callable[[], None] | None = None) -> AnalyticsClient:
+        """Return a client of one organisation that reads its key anew for each request."""
+        polling = self.settings().polling
+        return AnalyticsClient(
+            organization_id=organization.id,
+            base_url=organization.base_url,
+            api_key=organization.api_key,
+            rate_limit=SharedRateLimit(organization.id, organization.base_url, polling.requests_per_minute),
+            attempts=polling.attempts,
+            timeout_seconds=polling.timeout_seconds,
+            on_page=on_page,
+        )
+
+    def landing(self, endpoint: str, log_progress: Callable[[int, int, int], None] | None = None) -> Landing:
+        """Return what pulls days of every organisation into the warehouse; `endpoint` names the work to watchers."""
+        done = total = pages = 0
+        guard = threading.Lock()
+
+        def tell() -> None:
+            if log_progress:
+                log_progress(done, total, pages)
+            if self._on_progress:
+                self._on_progress(endpoint, done, total, pages)
+
+        def on_progress(pulls_done: int, pulls: int) -> None:
+            nonlocal done, total
+            with guard:
+                done, total = pulls_done, pulls
+                tell()
+
+        def on_page() -> None:
+            nonlocal pages
+            with guard:
+                pages += 1
+                tell()
+
+        settings = self.settings()
+        clients = {organization.id: self.client(organization, on_page) for organization in settings.organizations}
+        latest_days = self._latest_days[ENDPOINTS[endpoint].family]
+        return Landing(settings, self.warehouse(), clients, on_progress=on_progress, latest_days=latest_days)

@@ -1,0 +1,111 @@
+"""The sensors."""
+
+import datetime as dt
+import json
+import threading
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+
+from onelens_claude.api.endpoints import ENDPOINTS, Family
+from onelens_claude.api.windows import Window, windows
+from onelens_claude.clock import utc_now
+from onelens_claude.errors import OnelensError
+from onelens_claude.ledger.held import endpoints_of, held_days
+from onelens_claude.ledger.revisions import revised_days
+from onelens_claude.orchestration.assets.raw import IngestConfig
+from onelens_claude.orchestration.jobs import raw_config
+from onelens_claude.orchestration.partitions import range_tags
+from onelens_claude.orchestration.resources import Onelens
+
+_PROBE_EVERY = dt.timedelta(hours=20)
+_LONGEST_RUN = 31
+_SECONDS_PER_TICK = 40.0
+"""The daemon gives up on an evaluation after 60; a backfill may hold up the probes, for they share its limit."""
+
+
+def revised_windows(onelens: Onelens, organization_id: str, *, seconds: float | None = None) -> list[Window]:
+    """Return the spans of days of one organisation that changed since they were pulled; empty when none did.
+
+    Raises the client's ApiErrors, WarehouseError, and StoppedError where it takes longer than `seconds`.
+    """
+    settings = onelens.settings()
+    warehouse = onelens.warehouse()
+    if not warehouse.serving_path.exists():
+        return []
+    client = onelens.client(settings.organization(organization_id))
+    alarm = threading.Timer(seconds, client.stop) if seconds is not None else None
+    try:
+        if alarm:
+            alarm.start()
+        days = revised_days(warehouse, client, revision_days=settings.polling.revision_days)
+    finally:
+        if alarm:
+            alarm.cancel()
+    return windows(days, _LONGEST_RUN)
+
+
+def revision_config(organization_id: str) -> dg.RunConfig:
+    """Return run configuration that pulls the run's days of one organisation again."""
+    config = IngestConfig(organizations=[organization_id], raise_failures=False)
+    return raw_config(config, [endpoint.name for endpoint in endpoints_of(Family.COST)])
+
+
+@dg.sensor(
+    name="revised_days_sensor",
+    job_name="revision_job",
+    minimum_interval_seconds=900,
+    description="Once a day per organisation: which days of the last 30 does the API tell otherwise? Asks for a run of "
+    "exactly these. No run when nothing changed: four requests, and one per thousand users for the week in turn.",
+)
+def revised_days_sensor(
+    context: dg.SensorEvaluationContext, onelens: dg.ResourceParam[Onelens]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Probe the organisations that are due; the cursor keeps when each was probed last."""
+    try:
+        organizations = onelens.settings().organizations
+    except OnelensError as error:
+        yield dg.SkipReason(str(error))
+        return
+    probed = json.loads(context.cursor) if context.cursor else {}
+    now = utc_now()
+    deadline = time.monotonic() + _SECONDS_PER_TICK
+    requested, skipped = 0, ["No stored day changed."]
+    for organization in organizations:
+        last = probed.get(organization.id)
+        if last and now - dt.datetime.fromisoformat(last) < _PROBE_EVERY:
+            continue
+        if time.monotonic() >= deadline:
+            break  # the others are still due in the next evaluation
+        try:
+            found = revised_windows(onelens, organization.id, seconds=deadline - time.monotonic())
+        except OnelensError as error:
+            context.log.warning("%s", error)
+            skipped = [str(error), *skipped[:-1]]
+            continue
+        probed[organization.id] = now.isoformat()
+        for window in found:
+            requested += 1
+            yield dg.RunRequest(
+                run_key=_run_key(onelens, organization.id, window, now),
+                run_config=revision_config(organization.id),
+                tags=range_tags(window.start, window.days[-1]),
+            )
+    context.update_cursor(json.dumps(probed, sort_keys=True))
+    if not requested:
+        yield dg.SkipReason("\n".join(skipped))
+
+
+def _run_key(onelens: Onelens, organization_id: str, window: Window, now: dt.datetime) -> str:
+    """Return a key that is the same until the days were pulled again, or another day has come.
+
+    So an evaluation that is repeated, because it crashed before its cursor was kept or because the run has not ended,
+    asks for no second run; and a run that failed is asked for again the next day.
+    """
+    with onelens.warehouse().reader() as connection:
+        held = held_days(
+            connection, organization_id, ENDPOINTS["cost_report"], window.start, window.end - dt.timedelta(days=1)
+        )
+    pulled = max(pull.fetched_at for pull in held.values())
+    return f"revised-{organization_id}-{window.start}-{window.days[-1]}-{pulled:%Y%m%dT%H%M%S}-{now:%Y-%m-%d}"

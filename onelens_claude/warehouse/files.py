@@ -1,0 +1,201 @@
+"""The two database files: one writer at a time, and a serving copy that is replaced as a whole.
+
+What belongs here: connections, the writer lock, publishing. What does not: the raw tables (`raw_tables.py`), what is
+written (`landing.py`, dbt). DuckDB lets an open writer block even readers, so people and tools read the serving copy
+only. Imports no Dagster.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from onelens_claude.errors import WarehouseError
+from onelens_claude.warehouse.raw_tables import create_raw_tables, is_current
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+STORAGE_VERSION = "v1.2.0"
+"""Oldest storage format that compresses the payload text; clients from DuckDB 1.2 on can read it."""
+_WRITER_CONFIG: dict[str, str | bool | float | list[str]] = {
+    "storage_compatibility_version": STORAGE_VERSION,
+    "threads": 1,
+    "write_buffer_row_group_count": 1,
+    "max_vacuum_tasks": 0,
+}
+"""The API's rate limit sets the pace: one thread and one row group at a time take the least CPU and memory. Nothing is
+deleted here, so a checkpoint need not look for row groups to put together."""
+_LOCK_REPORT_SECONDS = 20
+_ORPHAN_SECONDS = 180
+_HELD_BY_ANOTHER = "Could not set lock on file"
+_FILE_ERRORS = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
+"""What DuckDB raises about the file, the disk or the memory, not about a statement or its data."""
+
+
+class Warehouse:
+    """The working file and its serving copy."""
+
+    def __init__(self, path: Path, serving_path: Path) -> None:
+        self.path = path
+        self.serving_path = serving_path
+
+    @property
+    def lock_path(self) -> Path:
+        """File whose lock every writer of the working file holds."""
+        return self.path.with_name(self.path.name + ".lock")
+
+    @contextmanager
+    def writer_lock(self) -> Iterator[None]:
+        """Hold the one writer lock, waiting as long as another holds it; dbt runs under it too."""
+        self._prepare_folder()
+        lock = FileLock(self.lock_path)
+        while True:
+            try:
+                lock.acquire(timeout=_LOCK_REPORT_SECONDS)
+                break
+            except Timeout:
+                _log.info("Waiting for another writer of %s to finish.", self.path)
+            except OSError as error:
+                raise WarehouseError(f"{self.lock_path}: cannot be written: {error.strerror}") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the working file for writing, under the lock; create it and its raw tables when missing.
+
+        WarehouseError where the file cannot be opened, or a disk that is full (or the like) ends a statement inside.
+        """
+        with self.writer_lock():
+            connection = self._connect()
+            try:
+                create_raw_tables(connection)
+                yield connection
+            except _FILE_ERRORS as error:
+                raise self._write_error(error) from None
+            finally:
+                self._close(connection)
+
+    def upgrade(self) -> None:
+        """Bring the raw tables of a working file that an earlier version wrote up to date; the next build publishes."""
+        try:
+            with duckdb.connect(str(self.path), read_only=True) as connection:
+                is_old = not is_current(connection)
+        except duckdb.Error:  # there is no file yet, or somebody writes: whoever does has looked
+            return
+        if is_old:
+            _log.info("%s was written by an earlier version; its raw tables are converted.", self.path)
+            with self.writer():
+                pass
+
+    def publish(self) -> int:
+        """Replace the serving copy by the working file as it is now, in one step; return its bytes.
+
+        A reader that holds the old copy keeps it. A crash leaves the old copy, and a leftover for the next call.
+        """
+        with self.writer_lock():
+            if not self.path.exists():
+                raise WarehouseError(f"{self.path}: there is nothing to publish; run a backfill first")
+            self._close(self._connect())  # opening and closing folds a write-ahead log left by a crash into the file
+            new = self.serving_path.with_name(self.serving_path.name + ".new")
+            try:
+                new.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.path, new)
+                with new.open("rb") as copied:
+                    os.fsync(copied.fileno())
+                duckdb.connect(str(new), read_only=True).close()
+                new.replace(self.serving_path)
+            except (OSError, duckdb.Error) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise WarehouseError(f"{self.serving_path}: cannot be replaced: {reason}") from None
+        return self.serving_path.stat().st_size
+
+    def compact(self) -> None:
+        """Copy everything into a new file that takes the place of the working file: DuckDB gives no space back."""
+        new = self.path.with_name(self.path.name + ".compact")
+        with self.writer_lock():
+            connection = self._connect()
+            try:
+                new.unlink(missing_ok=True)
+                catalog = connection.execute("select current_database()").fetchone()
+                connection.execute(f"attach '{new}' as compact (storage_version '{STORAGE_VERSION}')")
+                connection.execute(f'copy from database "{catalog[0] if catalog else ""}" to compact')
+                connection.execute("detach compact")
+            except _FILE_ERRORS as error:
+                raise self._write_error(error) from None
+            finally:
+                self._close(connection)
+            with new.open("rb") as written:
+                os.fsync(written.fileno())
+            new.replace(self.path)
+
+    @contextmanager
+    def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the serving copy read-only; nothing it runs can reach other files or the network.
+
+        DuckDB shares one open file within a process: a process sees a new copy once its readers of the old are closed.
+        """
+        if not self.serving_path.exists():
+            raise WarehouseError(
+                f"{self.serving_path}: there is no serving copy yet; run `onelens-claude backfill` or `make demo`"
+            )
+        try:
+            connection = duckdb.connect(
+                str(self.serving_path),
+                read_only=True,
+                config={"enable_external_access": "false", "autoload_known_extensions": "false"},
+            )
+        except duckdb.Error as error:
+            raise WarehouseError(f"{self.serving_path}: cannot be read: {error}") from None
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        """Open the file, waiting for whoever has it open without our lock: the dbt of a run that was killed."""
+        deadline = time.monotonic() + _ORPHAN_SECONDS
+        reported = False
+        while True:
+            try:
+                connection = duckdb.connect(str(self.path), config=_WRITER_CONFIG)
+                break
+            except duckdb.Error as error:
+                if _HELD_BY_ANOTHER not in str(error) or time.monotonic() > deadline:
+                    raise WarehouseError(f"{self.path}: cannot be opened for writing: {error}") from None
+                if not reported:
+                    _log.warning("Waiting for another process that has %s open: %s", self.path, error)
+                reported = True
+                time.sleep(0.5)
+        connection.execute("set TimeZone = 'UTC'")
+        return connection
+
+    def _close(self, connection: duckdb.DuckDBPyConnection) -> None:
+        try:
+            connection.close()
+        except _FILE_ERRORS as error:  # closing folds the write-ahead log into the file
+            raise self._write_error(error) from None
+
+    def _write_error(self, error: duckdb.Error) -> WarehouseError:
+        return WarehouseError(f"{self.path}: cannot be written: {' '.join(str(error).split())}")
+
+    def _prepare_folder(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WarehouseError(f"{self.path.parent}: cannot be created: {error.strerror}") from None
+        if not os.access(self.path.parent, os.W_OK):
+            raise WarehouseError(f"{self.path.parent}: is not writable")
