@@ -1,4 +1,8 @@
-"""The code location: the only place where everything is put together."""
+"""The code location: the only place where everything is put together.
+
+What is here: `build_defs`, which takes every list from its module or from its caller, and `defs`.
+What to add here: a module that brings a new list. What must not go here: an asset, check, job, schedule or sensor.
+"""
 
 from __future__ import annotations
 
@@ -12,35 +16,47 @@ from onelens_claude.orchestration.assets.serving import build_serving_copy
 from onelens_claude.orchestration.checks import build_checks
 from onelens_claude.orchestration.jobs import build_jobs
 from onelens_claude.orchestration.resources import DBT_RESOURCE, ONELENS_RESOURCE, Onelens
-from onelens_claude.orchestration.schedules import daily_schedule, housekeeping_schedule
-from onelens_claude.orchestration.sensors import revised_days_sensor
+from onelens_claude.orchestration.schedules import SCHEDULES
+from onelens_claude.orchestration.sensors import SENSORS
+from onelens_claude.orchestration.serving_resource import DUCKDB_RESOURCE, ServingCopyResource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from onelens_claude.settings import Settings
 
 
 def build_defs(
-    *, settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None
+    *,
+    settings: Settings | None = None,
+    assets: Iterable[Any] | None = None,
+    asset_checks: Iterable[Any] | None = None,
+    jobs: Iterable[Any] | None = None,
+    schedules: Iterable[Any] | None = None,
+    sensors: Iterable[Any] | None = None,
+    resource_overrides: Mapping[str, Any] | None = None,
 ) -> dg.Definitions:
     """Return the definitions; without `settings` the file is read when a run needs it.
 
-    `resource_overrides` replaces resources by name (`onelens`, `dbt`), so that tests need no monkeypatching.
+    Each list that is given takes the place of the project's own. `resource_overrides` replaces or adds resources by
+    name (`onelens`, `dbt`, `duckdb`), so that tests need no monkeypatching.
     """
     project = dbt_project()
-    dbt_models = build_dbt_assets(project)
-    marts = sorted(key for key in dbt_models.keys if key.path[0] == "marts")
+    if assets is None:
+        dbt_models = build_dbt_assets(project)
+        marts = sorted(key for key in dbt_models.keys if key.path[0] == "marts")
+        assets = [*build_raw_assets(), *build_ledger_assets(), dbt_models, build_serving_copy(marts)]
     resources: dict[str, Any] = {
         ONELENS_RESOURCE: Onelens(settings),
         DBT_RESOURCE: build_dbt_resource(project),
+        DUCKDB_RESOURCE: ServingCopyResource(database=str(settings.serving_path) if settings else ""),
     }
     return dg.Definitions(
-        assets=[*build_raw_assets(), *build_ledger_assets(), dbt_models, build_serving_copy(marts)],
-        asset_checks=build_checks(),
-        jobs=build_jobs(),
-        schedules=[daily_schedule, housekeeping_schedule],
-        sensors=[revised_days_sensor],
+        assets=list(assets),
+        asset_checks=list(build_checks() if asset_checks is None else asset_checks),
+        jobs=list(build_jobs() if jobs is None else jobs),
+        schedules=list(SCHEDULES if schedules is None else schedules),
+        sensors=list(SENSORS if sensors is None else sensors),
         resources={**resources, **(resource_overrides or {})},
         executor=dg.in_process_executor,
     )

@@ -158,7 +158,24 @@ def test_an_override_replaces_a_resource():
     instead = dg.ResourceDefinition.hardcoded_resource("instead")
     built = build_defs(resource_overrides={"onelens": instead})
     assert built.resources["onelens"] is instead
-    assert set(built.resources) == {"onelens", "dbt"}
+    assert set(built.resources) == {"onelens", "dbt", "duckdb"}
+
+
+def test_each_list_can_be_replaced_and_only_the_one_that_is_given_is():
+    @dg.asset
+    def of_my_own() -> None:
+        return None
+
+    lists = ("assets", "asset_checks", "jobs", "schedules", "sensors")
+    default = build_defs()
+    for name in lists:
+        # jobs and checks name the project's assets, so whoever replaces these replaces them too
+        instead = {"assets": [of_my_own], "asset_checks": [], "jobs": [], "schedules": [], "sensors": []}
+        given = instead if name == "assets" else {name: []}
+        built = build_defs(**given)
+        assert len(list(getattr(built, name) or [])) == len(given[name])
+        for other in set(lists) - set(given):
+            assert len(list(getattr(built, other))) == len(list(getattr(default, other)))
 
 
 @pytest.fixture

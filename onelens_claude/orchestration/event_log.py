@@ -13,14 +13,15 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from onelens_claude.orchestration.private_apis import SqliteEventLogStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import dagster as dg
-    from dagster._core.events.log import EventLogEntry
+
+    from onelens_claude.orchestration.private_apis import EventLogEntry
 
 BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 BATCH_SIZE = "1000"

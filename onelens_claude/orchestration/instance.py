@@ -10,7 +10,6 @@ import shutil
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from filelock import FileLock
 
 from onelens_claude.errors import SettingsError
@@ -19,6 +18,7 @@ from onelens_claude.settings import PROJECT_ROOT, config_path
 
 PROCESS_TAG = "onelens/process"
 """Tag of runs that execute in a command's own process: host, process id and its start."""
+_IN_PROGRESS = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 def prepare_home() -> Path:
@@ -49,7 +49,7 @@ def process_tag() -> dict[str, str]:
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark runs of commands that were killed as failed and free their pool slot; return their ids."""
     ended = []
-    for run in instance.get_runs(filters=dg.RunsFilter(statuses=list(IN_PROGRESS_RUN_STATUSES))):
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=_IN_PROGRESS)):
         tag = run.tags.get(PROCESS_TAG)
         if tag and not _is_alive(tag):
             instance.report_run_failed(run, "The command that executed this run was killed.")

@@ -70,3 +70,5 @@ housekeeping_schedule = dg.ScheduleDefinition(
     execution_timezone="UTC",
     description="Sundays, when nothing else is due.",
 )
+
+SCHEDULES = (daily_schedule, housekeeping_schedule)

@@ -109,3 +109,6 @@ def _run_key(onelens: Onelens, organization_id: str, window: Window, now: dt.dat
         )
     pulled = max(pull.fetched_at for pull in held.values())
     return f"revised-{organization_id}-{window.start}-{window.days[-1]}-{pulled:%Y%m%dT%H%M%S}-{now:%Y-%m-%d}"
+
+
+SENSORS = (revised_days_sensor,)

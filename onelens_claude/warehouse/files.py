@@ -144,26 +144,9 @@ class Warehouse:
 
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open the serving copy read-only; nothing it runs can reach other files or the network.
-
-        DuckDB shares one open file within a process: a process sees a new copy once its readers of the old are closed.
-        """
-        if not self.serving_path.exists():
-            raise WarehouseError(
-                f"{self.serving_path}: there is no serving copy yet; run `onelens-claude backfill` or `make demo`"
-            )
-        try:
-            connection = duckdb.connect(
-                str(self.serving_path),
-                read_only=True,
-                config={"enable_external_access": "false", "autoload_known_extensions": "false"},
-            )
-        except duckdb.Error as error:
-            raise WarehouseError(f"{self.serving_path}: cannot be read: {error}") from None
-        try:
+        """Open the serving copy read-only (`open_serving_copy`)."""
+        with open_serving_copy(self.serving_path) as connection:
             yield connection
-        finally:
-            connection.close()
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         """Open the file, waiting for whoever has it open without our lock: the dbt of a run that was killed."""
@@ -199,3 +182,26 @@ class Warehouse:
             raise WarehouseError(f"{self.path.parent}: cannot be created: {error.strerror}") from None
         if not os.access(self.path.parent, os.W_OK):
             raise WarehouseError(f"{self.path.parent}: is not writable")
+
+
+@contextmanager
+def open_serving_copy(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a serving copy read-only; nothing it runs can reach other files or the network.
+
+    DuckDB shares one open file within a process: a process sees a new copy once its readers of the old are closed.
+    Raises WarehouseError where there is no copy, or it cannot be read.
+    """
+    if not path.exists():
+        raise WarehouseError(f"{path}: there is no serving copy yet; run `onelens-claude backfill` or `make demo`")
+    try:
+        connection = duckdb.connect(
+            str(path),
+            read_only=True,
+            config={"enable_external_access": "false", "autoload_known_extensions": "false"},
+        )
+    except duckdb.Error as error:
+        raise WarehouseError(f"{path}: cannot be read: {error}") from None
+    try:
+        yield connection
+    finally:
+        connection.close()

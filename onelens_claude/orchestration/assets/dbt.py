@@ -7,17 +7,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 from filelock import FileLock
-from packaging.version import Version
 
 from onelens_claude.orchestration.assets.raw import WRITER_POOL
+from onelens_claude.orchestration.private_apis import InstalledDbt
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.settings import PROJECT_ROOT
 
@@ -40,19 +38,7 @@ def build_dbt_resource(project: DbtProject) -> DbtCliResource:
     """Return the resource that runs the dbt installed beside this Python, whatever PATH says."""
     executable = Path(sys.executable).with_name("dbt")
     # The base class takes the project for its two folders, which its fields' types do not show.
-    return _InstalledDbt(project_dir=project, dbt_executable=str(executable))  # type: ignore[arg-type]
-
-
-class _InstalledDbt(DbtCliResource):
-    """Knows its version from the installed package.
-
-    The base class runs `dbt --version` before every command, which asks the package index over the network and takes
-    seconds.
-    """
-
-    @cached_property
-    def _cli_version(self) -> Version:
-        return Version(version("dbt-core"))
+    return InstalledDbt(project_dir=project, dbt_executable=str(executable))  # type: ignore[arg-type]
 
 
 def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:

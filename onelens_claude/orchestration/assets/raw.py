@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from pydantic import Field
 
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint, Family
@@ -20,6 +19,7 @@ from onelens_claude.landing.landing import DayOutcome, DayStatus, Landing
 from onelens_claude.ledger.held import days_to_pull, held_days, overdrawn_days
 from onelens_claude.orchestration.event_log import batch_of
 from onelens_claude.orchestration.partitions import daily_partitions
+from onelens_claude.orchestration.private_apis import NO_EVENT_MARK
 from onelens_claude.orchestration.resources import Onelens
 
 GROUP = "claude_raw"
@@ -239,7 +239,7 @@ def _emit(
 
 def _without_events() -> dg.MaterializeResult[None]:
     """Return a result that lets downstream steps run but marks no partition as materialised."""
-    return dg.MaterializeResult(metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
+    return dg.MaterializeResult(metadata={NO_EVENT_MARK: True})
 
 
 def _day_metadata(endpoint: Endpoint, outcomes: list[DayOutcome]) -> dict[str, Any]:

@@ -1,0 +1,38 @@
+"""Private parts of Dagster and dagster-dbt that the project uses, all of them.
+
+What is here: each private name once, why it is needed, and the public way to fall back on when a new version drops it.
+What to add here: another private name, only where no public one serves, with a test in `test_private_apis.py`.
+What must not go here: logic; the modules that use these names have it. Versions are pinned exactly (`pyproject.toml`).
+"""
+
+from functools import cached_property
+from importlib.metadata import version
+
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster_dbt import DbtCliResource
+from packaging.version import Version
+
+__all__ = ["NO_EVENT_MARK", "EventLogEntry", "InstalledDbt", "SqliteEventLogStorage"]
+
+NO_EVENT_MARK = SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+"""Metadata key of an output that writes no event of its own, so that a day without data is neither a success nor a
+failure and downstream steps still run. Public way: two runs, the raw assets first and everything behind them in a
+second, where skipped outputs harm nothing; `daily_job` would then no longer be one run."""
+
+# SqliteEventLogStorage, EventLogEntry: `event_log.py` keeps a transaction open over a batch of events. Public way:
+# Dagster's own log with DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS=1, which plans a range as one event per asset;
+# materialisations are then still a transaction each, and a failed run marks no partition as failed.
+
+
+class InstalledDbt(DbtCliResource):
+    """Knows dbt's version from the installed package.
+
+    The base class runs `dbt --version` before each command, which asks the package index over the network and takes
+    seconds. Public way: the base class itself, slower.
+    """
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        return Version(version("dbt-core"))

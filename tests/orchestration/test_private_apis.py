@@ -1,0 +1,116 @@
+"""The canaries: each private name does what we use it for, and what to do when a new version drops it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pytest
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage as DagstersOwn
+
+import onelens_claude
+from onelens_claude.orchestration import private_apis
+from onelens_claude.orchestration.assets.dbt import build_dbt_resource, dbt_project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(onelens_claude.__file__).parent
+ROOM = PACKAGE / "orchestration" / "private_apis.py"
+DAYS = dg.DailyPartitionsDefinition("2026-11-01", end_date="2026-11-11")
+RANGE = {"dagster/asset_partition_range_start": "2026-11-01", "dagster/asset_partition_range_end": "2026-11-10"}
+
+
+def private_imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            first, *rest = name.split(".")
+            if first.startswith(("dagster", "dbt")) and any(part.startswith("_") for part in rest):
+                yield name
+
+
+def test_private_parts_of_dagster_and_dbt_are_imported_in_one_module_only():
+    assert {path for path in PACKAGE.rglob("*.py") if list(private_imports(path))} == {ROOM}
+    assert list(private_imports(ROOM))  # the search itself finds what is there
+
+
+def build_two_days_assets() -> list[dg.AssetsDefinition]:
+    @dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
+    def first(context):
+        yield dg.AssetMaterialization(context.asset_key, partition="2026-11-01")
+        yield dg.MaterializeResult(metadata={private_apis.NO_EVENT_MARK: True})
+
+    @dg.asset(deps=[first])
+    def behind() -> None:
+        return None
+
+    return [first, behind]
+
+
+@pytest.mark.filterwarnings("ignore:Parameter `backfill_policy`")
+def test_an_output_with_the_mark_writes_no_event_and_what_is_behind_it_still_runs():
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = dg.Definitions(assets=build_two_days_assets()).resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(instance=instance, tags=RANGE)
+        assert result.success
+        loaded = instance.get_materialized_partitions(dg.AssetKey("first"))
+        behind = instance.get_latest_materialization_event(dg.AssetKey("behind"))
+    fall_back = "run the raw assets and what is behind them as two runs (private_apis.NO_EVENT_MARK)"
+    assert loaded == {"2026-11-01"}, fall_back
+    assert behind is not None, fall_back
+
+
+def planned_and_materialised(tmp_path: Path) -> tuple[int, set[str]]:
+    """Materialise ten days with Dagster's own log; return the planned events, and the days it then knows."""
+
+    @dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
+    def measured() -> None:
+        return None
+
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        assert type(instance.event_log_storage) is DagstersOwn
+        job = dg.Definitions(assets=[measured]).resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(instance=instance, tags=RANGE)
+        planned = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+        return len(planned), instance.get_materialized_partitions(dg.AssetKey("measured"))
+
+
+def test_the_log_we_extend_has_what_we_override():
+    fall_back = "use Dagster's own log with DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS=1 (private_apis)"
+    for name in ("_connect", "store_event_batch", "from_config_value", "config_type"):
+        assert hasattr(private_apis.SqliteEventLogStorage, name), fall_back
+    assert issubclass(private_apis.SqliteEventLogStorage, DagstersOwn), fall_back
+
+
+@pytest.mark.filterwarnings("ignore:Parameter `backfill_policy`")
+def test_the_public_way_of_the_log_plans_a_range_as_one_event_and_knows_the_same_days(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
+    (tmp_path / "one_each").mkdir()
+    each, days_of_each = planned_and_materialised(tmp_path / "one_each")
+    monkeypatch.setenv("DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS", "1")
+    (tmp_path / "as_one").mkdir()
+    as_one, days_as_one = planned_and_materialised(tmp_path / "as_one")
+    assert (each, as_one) == (10, 1)
+    assert days_of_each == days_as_one == set(DAYS.get_partition_keys())
+
+
+def test_dbt_is_asked_for_its_version_by_nobody(monkeypatch: pytest.MonkeyPatch):
+    """The base class would run `dbt --version`, which asks the package index."""
+    import subprocess
+
+    def refuse(*arguments: Any, **_options: Any) -> None:
+        raise AssertionError(f"a process was started: {arguments}")
+
+    resource = build_dbt_resource(dbt_project())
+    monkeypatch.setattr(subprocess, "check_output", refuse)
+    monkeypatch.setattr(subprocess, "run", refuse)
+    assert str(resource._cli_version).startswith("1.11"), "without it, DbtCliResource works, seconds slower"
