@@ -6,13 +6,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dagster as dg
 import duckdb
 import pytest
 import typer.main
 import yaml
-from worlds import run_main
+from worlds import process_environment, run_main
 
 from onelens_claude.cli import app
+from onelens_claude.definitions import build_defs
 from onelens_claude.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ QUERIES = re.findall(
     r"## ([^\n]+)\n(.*?)(?=\n## |\Z)", (ROOT / "docs/queries.md").read_text(encoding="utf-8"), re.DOTALL
 )
 SQL = [(title, sql) for title, text in QUERIES for sql in re.findall(r"```sql\n(.*?)```", text, re.DOTALL)]
+PYTHON = re.findall(r"```python\n(.*?)```", "\n".join(text for _, text in QUERIES), re.DOTALL)
 OPTIONAL = ("plugin_daily_usage", "artifact_daily_creation", "priority_tier_estimates")
 """Empty unless the settings name their endpoints, which those of the loaded world do not."""
 
@@ -35,6 +38,23 @@ def test_a_documented_query_answers_and_keeps_money_decimal(loaded: World, title
         assert rows or any(mart in sql for mart in OPTIONAL), f"{title}: no rows"
         money = {name: kind for name, kind, *_ in result.description if name.endswith(("_usd", "_cents"))}
     assert all(str(kind).startswith("DECIMAL") for kind in money.values()), money
+
+
+def test_the_documented_python_keeps_every_digit_and_reads_through_the_resource(loaded: World) -> None:
+    frame_example, asset_example = PYTHON
+    with process_environment(loaded.variables()):
+        names: dict[str, Any] = {}
+        exec(frame_example, names)
+        exact = loaded.rows("select sum(amount_usd) as usd from marts.product_daily_spend")[0]["usd"]
+        assert names["by_product"].sum() == exact
+        exec(asset_example, names)
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = dg.materialize(
+                [names["spenders"]], resources={"duckdb": build_defs().resources["duckdb"]}, instance=instance
+            )
+        (event,) = result.get_asset_materialization_events()
+    users = loaded.rows("select count(distinct user_id) as users from marts.user_monthly_spend")[0]["users"]
+    assert event.materialization.metadata["spenders"].value == users > 0
 
 
 def test_every_mart_has_an_example_query(loaded: World) -> None:
@@ -56,7 +76,7 @@ def test_the_catalogue_is_one_file_made_offline_with_every_mart_and_what_is_made
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nobody listens there
     assert run_main(["docs", "--out", str(tmp_path / "site")]) == 0
     page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
-    marts = {path.stem for path in (ROOT / "dbt_project/models/marts").glob("*.sql")}
+    marts = {path.stem for path in (ROOT / "dbt_project/models/marts").rglob("*.sql")}
     assert len(marts) > 20
     assert {mart for mart in marts if f"model.onelens_claude.{mart}" not in page} == set()
     assert "decimal(38,12)" in page.lower()
