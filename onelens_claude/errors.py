@@ -5,6 +5,8 @@ OnelensError
 ├── WarehouseError              a database file cannot be read, written or locked
 ├── StoppedError                the work was called off while a request waited
 ├── InvalidPullError            a complete answer that breaks the contract; its bytes are kept aside
+│   └── InvalidRowError             one of its rows does: a part of the window may still be good
+│       └── RepeatedKeyError            two rows of one query and day have the same key
 └── ApiError                    the API or the way to it
     ├── TransportError          no answer: unreachable, reset, timed out, cut off (retried)
     ├── ServerError             5xx and 529 (retried)
@@ -53,6 +55,19 @@ class InvalidPullError(OnelensError):
     def __init__(self, message: str, *, request_id: str | None = None) -> None:
         super().__init__(message)
         self.request_id = request_id
+
+
+class InvalidRowError(InvalidPullError):
+    """A row breaks the contract; the days without such a row can still be loaded."""
+
+
+class RepeatedKeyError(InvalidRowError):
+    """Two rows of one query and day have the same key; adding them up would count something twice.
+
+    Pages overlap when data changes while they are read, so the pull is read once more before it is refused.
+    """
+
+    error_type = "repeated_key"
 
 
 class ApiError(OnelensError):

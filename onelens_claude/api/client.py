@@ -157,16 +157,29 @@ class AnalyticsClient:
             seen.add(cursor)
 
     def read_all(self, endpoint: Endpoint, query: Query, window: Window, on_page: Callable[[int, Page], None]) -> None:
-        """Hand every page to `on_page(number from 1, page)`; after a refused cursor begin again from 1."""
-        for restart in range(_CURSOR_RESTARTS + 1):
+        """Hand every page to `on_page(number from 1, page)`; what makes the pages so far void begins again from 1.
+
+        That is a refused cursor, and, once, a `data_refreshed_at` that changed between pages: rows may then be there
+        twice or not at all. If it changes again, the oldest stamp counts (`FetchedPull.data_refreshed_at`).
+        """
+        refused = 0
+        is_first_walk = True
+        while True:
+            stamps: set[dt.datetime | None] = set()
             try:
                 for number, page in enumerate(self.pages(endpoint, query, window), start=1):
+                    stamps.add(page.data_refreshed_at)
+                    if is_first_walk and len(stamps) > 1:
+                        break
                     on_page(number, page)
+                else:
+                    return
             except errors.CursorRefusedError:
-                if restart == _CURSOR_RESTARTS:
+                refused += 1
+                if refused > _CURSOR_RESTARTS:
                     raise
             else:
-                return
+                is_first_walk = False
 
     def _page(
         self,

@@ -90,6 +90,8 @@ class Endpoint:
     description: str
     entity_key: str
     """Path of the field that says whom or what a row is about; empty where a row is a day of the organisation."""
+    row_key: tuple[str, ...]
+    """Paths of the fields that no two rows of one query and day may share."""
 
     is_optional: bool = False
     """Pulled only where the settings' `optional_endpoints` name it."""
@@ -114,6 +116,7 @@ def _daily(
     entity_key: str,
     description: str,
     *,
+    more_keys: tuple[str, ...] = (),
     is_optional: bool = False,
 ) -> Endpoint:
     return Endpoint(
@@ -127,6 +130,7 @@ def _daily(
         columns=columns,
         description=description,
         entity_key=entity_key,
+        row_key=(entity_key, *more_keys),
         is_optional=is_optional,
     )
 
@@ -135,6 +139,7 @@ def _report(
     name: str, shape: Shape, columns: Mapping[str, str], dimensions: tuple[str, ...], description: str
 ) -> Endpoint:
     detail = Query("detail", dimensions)
+    entity_key = "actor.user_id" if "actor" in columns else ""
     return Endpoint(
         name=name,
         path=name,
@@ -145,7 +150,8 @@ def _report(
         queries=(TOTAL, detail) if shape is Shape.BUCKETS else (detail,),
         columns=columns,
         description=description,
-        entity_key="actor.user_id" if "actor" in columns else "",
+        entity_key=entity_key,
+        row_key=(entity_key, *dimensions) if entity_key else dimensions,
     )
 
 
@@ -161,6 +167,7 @@ _ALL = (
         columns=row_types.SUMMARY,
         description="One row per day: seats, invites, active users and adoption rates.",
         entity_key="",
+        row_key=(),
     ),
     _daily(
         "users",
@@ -182,6 +189,7 @@ _ALL = (
         row_types.SKILL,
         "skill_name",
         "One row per skill and day; its money fields are estimates of an allocation.",
+        more_keys=("share_status",),
     ),
     _daily("connectors", "connectors", row_types.CONNECTOR, "connector_name", "One row per connector and day."),
     _report(
@@ -212,13 +220,22 @@ _ALL = (
         COST_DIMENSIONS,
         "Cost of the organisation per day: the true total and at most 100 groups.",
     ),
-    _daily("plugins", "plugins", row_types.PLUGIN, "plugin_name", "One row per plugin and day.", is_optional=True),
+    _daily(
+        "plugins",
+        "plugins",
+        row_types.PLUGIN,
+        "plugin_name",
+        "One row per plugin and day.",
+        more_keys=("plugin_id",),
+        is_optional=True,
+    ),
     _daily(
         "artifacts",
         "artifacts",
         row_types.ARTIFACT,
         "artifact_type",
         "One row per kind of artifact and day: created and published.",
+        more_keys=("is_shared",),
         is_optional=True,
     ),
     Endpoint(
@@ -232,6 +249,7 @@ _ALL = (
         columns=row_types.FLAT_USAGE,
         description="Tokens per day, model and service tier: the only place that tells priority tier apart.",
         entity_key="",
+        row_key=("group.model", "group.service_tier"),
         is_optional=True,
         beta="analytics-usage-cost-2026-08-24",
     ),

@@ -30,6 +30,11 @@ class Window:
         """Every day of the window, oldest first."""
         return [self.start + dt.timedelta(days=n) for n in range((self.end - self.start).days)]
 
+    def halves(self) -> tuple[Window, Window]:
+        """Return the older and the newer half of a window of at least two days."""
+        middle = self.start + (self.end - self.start) // 2
+        return Window(self.start, middle), Window(middle, self.end)
+
 
 def windows(days: Iterable[dt.date], longest: int) -> list[Window]:
     """Join consecutive days into as few windows of at most `longest` days as possible, oldest first."""

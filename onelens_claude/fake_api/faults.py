@@ -250,6 +250,21 @@ def _null_block(body: dict[str, Any], fault: Fault) -> None:
             row[fault.value or "chat_metrics"] = None
 
 
+def _repeated_row(body: dict[str, Any], fault: Fault) -> None:
+    """List the first row, or bucket, of the day twice."""
+    for outer in body.get("data", []):
+        stamp = outer.get("starting_at")
+        if fault.day is None or stamp is None or parse_moment(stamp).date() == fault.day:
+            body["data"] = [*body["data"], outer]
+            return
+
+
+def _older_stamp(body: dict[str, Any], _fault: Fault) -> None:
+    """Say that the answer is complete up to an hour earlier."""
+    if body.get("data_refreshed_at"):
+        body["data_refreshed_at"] = format_moment(parse_moment(body["data_refreshed_at"]) - timedelta(hours=1))
+
+
 PAYLOAD_FAULTS: dict[str, Callable[[dict[str, Any], Fault], None]] = {
     "bad_amount": _bad_amount,
     "day_outside_window": _day_outside,
@@ -263,6 +278,8 @@ PAYLOAD_FAULTS: dict[str, Callable[[dict[str, Any], Fault], None]] = {
     "old_model_names": _rename("model", lambda value: value.replace("-", "_")),
     "missing_fields": _missing_fields,
     "null_block": _null_block,
+    "repeated_row": _repeated_row,
+    "older_stamp": _older_stamp,
 }
 """Faults of the body. `value`: the amount (`number`: a JSON number); the product, model or field name; `both` keeps
 both address fields; names joined by + for missing_fields; the block of null_block."""

@@ -22,8 +22,8 @@ from filelock import FileLock, Timeout
 from onelens_claude.api.endpoints import GROUP_CAP, PRODUCTS_WITHOUT_FILTER, Endpoint, Query, Shape
 from onelens_claude.errors import (
     CursorRefusedError,
-    InvalidPullError,
     InvalidRequestError,
+    InvalidRowError,
     NotYetAvailableError,
     WarehouseError,
 )
@@ -271,7 +271,7 @@ def _buckets(pull: FetchedPull, pages: list[SpooledPage]) -> Iterator[_Bucket]:
         try:
             buckets = _decode_buckets(page.path.read_bytes())
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            invalid = InvalidPullError(
+            invalid = InvalidRowError(
                 f"{pull.request}: the buckets are of another form: {error} (request {page.request_id})",
                 request_id=page.request_id,
             )

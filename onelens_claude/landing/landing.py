@@ -231,6 +231,9 @@ class _Work:
         """Organisations whose key or host failed for good: asking again for each window would not help."""
         self._failures_in_a_row: Counter[str] = Counter()
         self._told_late: set[str] = set()
+        self._again: list[PullRequest] = []
+        """Refused windows to ask for once more, whole or in halves."""
+        self._read_twice: set[tuple[str, Window]] = set()
         self._guard = threading.Lock()
 
     def run(self, requests: list[PullRequest]) -> list[DayOutcome]:
@@ -252,6 +255,9 @@ class _Work:
         futures: dict[Future[_Fetched], PullRequest] = {}
         ended: Counter[str] = Counter()
         while True:
+            again, self._again = self._again, []
+            for request in again:
+                queues[request.organization_id].appendleft(request)
             open_requests = Counter(request.organization_id for request in futures.values())
             for organization, queue in queues.items():
                 ahead = 1 if ended[organization] < _ALONE else _ASKED_AHEAD
@@ -259,20 +265,26 @@ class _Work:
                     request = queue.popleft()
                     futures[executors[organization].submit(self._fetch, request)] = request
             if not futures:
-                break
+                self._flush()
+                if not self._again:
+                    break
+                continue
             for future in wait(futures, timeout=1.0, return_when=FIRST_COMPLETED).done:
                 asked = futures.pop(future)
                 ended[asked.organization_id] += 1
                 self._take(future, asked)
             if self._batch_is_due():
                 self._flush()
-        self._flush()
 
     def _take(self, future: Future[_Fetched], asked: PullRequest) -> None:
         try:
             fetched = future.result()
         except errors.WarehouseError:
             raise
+        except errors.InvalidRowError as error:
+            if not self._ask_again(asked, error):
+                self._fetch_failed(asked, error)
+            return
         except errors.OnelensError as error:
             self._fetch_failed(asked, error)
             return
@@ -362,6 +374,7 @@ class _Work:
         if not batch and not failures:
             return
         refused: list[tuple[FetchedPull, errors.InvalidPullError]] = []
+        asked_again: list[FetchedPull] = []
         with self._landing.warehouse.writer() as connection:
             for one in failures:
                 record_failure(connection, one.request, one.error, pull_id=one.pull_id, run_id=self._run_id)
@@ -373,13 +386,38 @@ class _Work:
                     try:
                         appended += append_pulls(connection, [pull], run_id=self._run_id)
                     except errors.InvalidPullError as error:
+                        if self._ask_again(pull.request, error):
+                            asked_again.append(pull)
+                            continue
                         refused.append((pull, error))
                         record_failure(connection, pull.request, error, pull_id=pull.pull_id, run_id=self._run_id)
         for pull, reason in refused:
             self._refuse(pull, reason)
+        for pull in asked_again:
+            shutil.rmtree(pull.folder, ignore_errors=True)
         for done in appended:
             shutil.rmtree(done.pull.folder, ignore_errors=True)
             self._loaded(done)
+
+    def _ask_again(self, request: PullRequest, error: errors.InvalidPullError) -> bool:
+        """Queue a refused request once more where that can help; tell whether it is queued.
+
+        Repeated keys may come from data that changed between pages: the whole is read once more. A bad row spoils its
+        day only: the window is asked for in halves until the day stands alone.
+        """
+        asked = (request.organization_id, request.window)
+        if isinstance(error, errors.RepeatedKeyError) and asked not in self._read_twice:
+            self._read_twice.add(asked)
+            self._again.append(request)
+            _log.warning("%s; reading it once more", error)
+            return True
+        if not isinstance(error, errors.InvalidRowError) or len(request.window.days) == 1:
+            return False
+        halves = request.window.halves()
+        self._again += [replace(request, window=half) for half in halves]
+        self._total += len(halves) - 1
+        _log.warning("%s; asking for %s and %s, so that only the bad day is refused", error, *halves)
+        return True
 
     def _refuse(self, pull: FetchedPull, error: errors.InvalidPullError) -> None:
         folder = self._landing.quarantine(pull, error)

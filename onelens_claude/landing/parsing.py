@@ -16,8 +16,8 @@ from onelens_claude.warehouse.raw_tables import AMOUNT_TYPE, KEYS, row_columns, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-AMOUNT_PATTERN = r"-?[0-9]{1,26}(\.[0-9]{1,12})?"
-"""A decimal string in cents: what fits DECIMAL(38,12) with no rounding."""
+AMOUNT_PATTERN = r"-?[0-9]{1,26}(\.[0-9]{1,12}0*)?"
+"""A decimal string in cents: what fits DECIMAL(38,12) with no rounding; zeros beyond the twelfth digit lose nothing."""
 REFUSED = re.compile(r"refused\|([^|]*)\|([^|]*)\|(.*)", re.DOTALL)
 
 

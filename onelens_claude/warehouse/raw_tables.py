@@ -104,6 +104,7 @@ KEYS = {
     "activity_date": "DATE",
 }
 _ACTOR = {f"actor_{field}": field for field in row_types.ACTOR}
+_ACTOR_COLUMNS = {field: column for column, field in _ACTOR.items()}
 AMOUNT_TYPE = "DECIMAL(38, 12)"
 
 
@@ -125,6 +126,12 @@ def row_columns(endpoint: Endpoint) -> dict[str, str]:
 def source_of(column: str) -> tuple[str, ...]:
     """Return the path in an API row of what a column of `<endpoint>_rows` holds."""
     return ("actor", _ACTOR[column]) if column in _ACTOR else (column,)
+
+
+def stored_path(field: str) -> str:
+    """Return the SQL of a field of an API row, named by its path, in `<endpoint>_rows`."""
+    first, _, rest = field.partition(".")
+    return _ACTOR_COLUMNS[rest] if first == "actor" else ".".join(f'"{name}"' for name in field.split("."))
 
 
 def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:

@@ -184,6 +184,18 @@ def test_optional_fields_can_be_missing(fresh: Reader) -> None:
     assert {row["office_metrics"] for row in fresh.ok("users", **DAY)["data"]} == {None}
 
 
+def test_a_row_may_come_twice_and_a_stamp_may_move(fresh: Reader) -> None:
+    rows = fresh.rows("users", **DAY, limit=1000)
+    inject(fresh, "repeated_row", endpoint="users")
+    assert fresh.ok("users", **DAY, limit=1000)["data"] == [*rows, rows[0]]
+    span = {"starting_at": f"{DAY['date']}T00:00:00Z", "limit": 1000}
+    body = fresh.ok("user_cost_report", **span)
+    inject(fresh, "older_stamp", endpoint="user_cost_report")
+    older = fresh.ok("user_cost_report", **span)
+    assert older["data_refreshed_at"] < body["data_refreshed_at"]
+    assert older["data"] == body["data"]
+
+
 def test_a_fault_leaves_later_answers_untouched(fresh: Reader) -> None:
     before = {path: fresh.rows(path, **DAY, limit=1000) for path in ("users", "skills")}
     for kind in PAYLOAD_FAULTS:

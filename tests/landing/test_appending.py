@@ -93,6 +93,15 @@ def cost(amount: Any = "100.5", day: str = "2026-11-01", **fields: Any) -> dict[
     }  # fmt: skip
 
 
+def costs(first: int, count: int) -> list[dict[str, Any]]:
+    """Return so many rows, each of another user."""
+    return [cost(actor={"user_id": f"user_{n}", "name": "A"}) for n in range(first, first + count)]
+
+
+def dense(rows: list[dict[str, Any]]) -> list[bytes]:
+    return [json.dumps(row, separators=(",", ":")).encode() for row in rows]
+
+
 def usage(**fields: Any) -> dict[str, Any]:
     row = cost()
     for name in ("cost_type", "token_type", "amount", "list_amount", "currency"):
@@ -151,7 +160,7 @@ def test_the_ledger_says_what_a_pull_was(connection, spool):
     refreshed_at = dt.datetime(2026, 11, 20, 8, tzinfo=dt.UTC)
     pull = spool(
         "user_cost_report",
-        page(cost(), cost()),
+        page(*costs(0, 2)),
         page(cost(day="2026-11-03")),
         api_id="org_1",
         refreshed_at=refreshed_at,
@@ -172,7 +181,7 @@ def test_figures_are_per_day_and_only_of_the_endpoints_first_query(connection, s
         )
 
     pull = spool("cost_report", bucket(cost("10")), query="total")
-    detail = spool("cost_report", bucket(cost("4"), cost("5")))
+    detail = spool("cost_report", bucket(cost("4"), cost("5", model="another")))
     pull.pages += detail.pages
     (done,) = append(connection, pull)
     assert done.days == (appending.DayFigures(dt.date(2026, 11, 2), 1, Decimal(10)),)
@@ -247,7 +256,9 @@ def test_an_amount_is_stored_as_the_api_said_it_and_adds_up_exactly(connection, 
 
 @pytest.mark.parametrize(
     "text", ["7", "-0", "-0.5", "0.5", "-12.000000000001", "007.50", "999999.999999999999", "1000000", "123456789012345678",
-             "1234567890123456789.5", "-99999999999999999999999999.999999999999"],
+             "1234567890123456789.5", "-99999999999999999999999999.999999999999",
+             # zeros beyond the twelfth digit lose nothing
+             "488.780028000000000", "1234567890123456789.5000000000000000", "-0.000000000001000"],
 )  # fmt: skip
 def test_every_way_to_write_an_amount_is_read(connection, spool, text):
     append(connection, spool("user_cost_report", page(cost(text))))
@@ -284,7 +295,7 @@ def test_a_row_without_an_amount_is_refused(connection, spool, gone):
 def test_a_list_amount_may_be_missing(connection, spool):
     row = cost()
     del row["list_amount"]
-    append(connection, spool("user_cost_report", page(row, cost(list_amount=None))))
+    append(connection, spool("user_cost_report", page(row, cost(list_amount=None, model="another"))))
     assert connection.execute("select list_amount from claude_raw.user_cost_report_rows").fetchall() == [
         (None,),
         (None,),
@@ -413,12 +424,13 @@ ROW = json.dumps(cost(), separators=(",", ":")).encode()
 )
 @pytest.mark.parametrize("edge", [b"", b"\n", b" "], ids=["dense", "lines", "spaced"])
 def test_a_page_of_any_layout_is_stored_byte_by_byte(connection, spool, between, edge):
-    body = (
-        b'{"data":' + edge + b"[" + edge + between.join([ROW] * 300) + edge + b"]" + edge + b',"has_more":false}' + edge
+    first, last = (
+        b'{"data":' + edge + b"[" + edge + between.join(rows) + edge + b"]" + edge + b',"has_more":false}' + edge
+        for rows in (dense(costs(0, 300)), dense(costs(300, 300)))
     )
-    pull = spool("user_cost_report", body, page(), body)
+    pull = spool("user_cost_report", first, page(), last)
     append(connection, pull)
-    assert payloads(connection, pull) == [body, json.dumps(page()).encode(), body]
+    assert payloads(connection, pull) == [first, json.dumps(page()).encode(), last]
     assert connection.execute("select count(*) from claude_raw.user_cost_report_rows").fetchone() == (600,)
 
 
@@ -427,23 +439,23 @@ def test_a_page_of_any_layout_is_stored_byte_by_byte(connection, spool, between,
 )
 def test_text_that_looks_like_the_end_of_a_row_is_not_cut(connection, spool, text):
     rows = [cost(model=f"{text}{n}", product=text) for n in range(40)]
-    body = json.dumps(page(*rows), ensure_ascii=False).encode()
-    pull = spool("user_cost_report", body, body)
+    first, last = (json.dumps(page(*part), ensure_ascii=False).encode() for part in (rows[:20], rows[20:]))
+    pull = spool("user_cost_report", first, last)
     append(connection, pull)
-    assert payloads(connection, pull) == [body, body]
+    assert payloads(connection, pull) == [first, last]
     found = connection.execute("select distinct model from claude_raw.user_cost_report_rows").fetchall()
     assert {model for (model,) in found} == {row["model"] for row in rows}
 
 
 def test_a_large_page_is_stored_in_parts_and_read_as_one(connection, spool):
-    body = b'{"data":[' + b",".join([ROW] * 4000) + b"]}"
-    pull = spool("user_cost_report", body, body)
+    body, last = (b'{"data":[' + b",".join(dense(costs(first, 4000))) + b"]}" for first in (0, 4000))
+    pull = spool("user_cost_report", body, last)
     append(connection, pull)
     longest, parts = connection.execute(
         "select max(strlen(part)), count(*) from claude_raw.page_parts where page_number = 1"
     ).fetchone()
     assert longest < 3000 < len(body) / 100 < 100 * parts
-    assert payloads(connection, pull) == [body, body]
+    assert payloads(connection, pull) == [body, last]
 
 
 def test_what_stands_before_the_rows_may_begin_like_them(connection, spool):
@@ -613,3 +625,49 @@ def test_every_counter_inside_a_block_is_guarded(endpoint):
     expected = {found for name, kind in kinds.items() if kind.id == "struct" for found in walk(name, kind)}
     assert set(appending.row_types.nested_count_fields(endpoint.columns)) == expected
     assert all(re.fullmatch(r"\w+", name) for name in expected)
+
+
+# one key, one row
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "rows", "named"),
+    [
+        ("user_cost_report", [cost(), cost("7")], "on 2026-11-01, actor.user_id 'user_1', product 'chat'"),
+        ("user_usage_report", [usage(), usage()], "actor.user_id 'user_1', product 'chat', model 'claude-opus-4-6'"),
+        ("user_cost_report", [cost(model=None), cost(model=None)], "actor.user_id 'user_1', product 'chat', cost_type"),
+        ("users", [{"user": {"id": "user_1"}}, {"user": {"id": "user_1"}}], "user.id 'user_1'"),
+        ("skills", [{"skill_name": "s", "share_status": "private"}] * 2, "skill_name 's', share_status 'private'"),
+        ("artifacts", [{"artifact_type": "html", "is_shared": False}] * 2, "artifact_type 'html', is_shared 'False'"),
+    ],
+    ids=["cost", "usage", "a null is a value", "users", "skills", "artifacts"],
+)
+def test_a_key_that_comes_twice_in_an_answer_is_refused_and_named(connection, spool, endpoint, rows, named):
+    window = WINDOW if endpoint.endswith("report") else Window(WINDOW.start, WINDOW.start + dt.timedelta(1))
+    for bodies in ([page(*rows)], [page(row) for row in rows]):
+        message = refusal(connection, spool(endpoint, *bodies, window=window))
+        assert f"page {len(bodies)}: the answer `" in message
+        assert "has 2 rows with one key" in message
+        assert named in message
+        assert f"(request req_{len(bodies)})" in message
+
+
+def test_a_day_listed_twice_in_the_ungrouped_answer_is_refused(connection, spool):
+    bucket = {"starting_at": "2026-11-02T00:00:00Z", "ending_at": "2026-11-03T00:00:00Z", "results": [{"amount": "1"}]}
+    message = refusal(connection, spool("cost_report", page(bucket, bucket), query="total"))
+    assert "the answer `total` has 2 rows with one key on 2026-11-02;" in message
+
+
+def test_the_same_key_in_another_answer_day_spelling_or_share_status_is_another_row(connection, spool):
+    append(
+        connection,
+        spool("user_cost_report", page(cost(), cost(day="2026-11-02"), cost(product="claude-tag"), cost(product="claude_tag"))),
+        spool("skills", page({"skill_name": "s", "share_status": "private"}, {"skill_name": "s", "share_status": None}),
+              window=Window(WINDOW.start, WINDOW.start + dt.timedelta(1))),
+    )  # fmt: skip
+    assert counts(connection)[2] == 4
+
+
+def test_the_error_quotes_a_long_value_in_part(connection, spool):
+    rows = [cost(product="x" * 5000), cost(product="x" * 5000)]
+    assert len(refusal(connection, spool("user_cost_report", page(*rows)))) < 600

@@ -287,16 +287,16 @@ def test_an_older_pull_that_covers_more_does_not_come_back(place, set_now):
         (Fault("html_200", page=2, times=None), "malformed_response", "is HTML, not JSON"),
         (Fault("cursor_refused", page=2, times=None), "invalid_request_error", "page: Invalid cursor"),
         (
-            Fault("bad_amount", page=2, value="12,5", times=None),
+            Fault("bad_amount", value="12,5", times=None),
             "invalid_data",
-            'page 2: amount "12,5" is no decimal string',
+            'page 1: amount "12,5" is no decimal string',
         ),
         (
-            Fault("bad_amount", page=2, value="number", times=None),
+            Fault("bad_amount", value="number", times=None),
             "invalid_data",
-            "page 2: amount 12.5 is no decimal string",
+            "page 1: amount 12.5 is no decimal string",
         ),
-        (Fault("day_outside_window", page=2, times=None), "invalid_data", "page 2: a row from 2026-09-"),
+        (Fault("day_outside_window", times=None), "invalid_data", "page 1: a row from 2026-09-"),
     ],
     ids=lambda value: f"{value.kind}-{value.value or ''}" if isinstance(value, Fault) else "",
 )
@@ -316,16 +316,21 @@ def test_a_fault_fails_its_own_pull_only(place, caplog, fault, error_type, words
         ("acme", DayStatus.FAILED),
         ("globex", DayStatus.LOADED),
     }
-    (reason,) = {one.reason for one in outcomes if one.organization_id == "acme"}
-    assert reason.startswith("acme: user_cost_report 2026-11-01..2026-11-06: ")
-    assert words in reason
-    ((found_type, message, pages, request_id),) = here.query(
+    reasons = {one.reason for one in outcomes if one.organization_id == "acme"}
+    failures = here.query(
         "select error_type, error_message, page_count, request_id from claude_raw.pulls where status = 'failed'"
     )
-    assert (found_type, message, pages) == (error_type, reason, 0)
-    if "no complete answer" not in words:
-        assert f"(request {request_id})" in reason
-    assert reason in caplog.text
+    assert {message for _, message, _, _ in failures} == reasons
+    # a bad row is refused with its day alone; any other fault is of the whole request
+    assert len(failures) == (6 if error_type == "invalid_data" else 1)
+    for found_type, message, pages, request_id in failures:
+        span = "2026-11-0" if error_type == "invalid_data" else "2026-11-01..2026-11-06: "
+        assert message.startswith(f"acme: user_cost_report {span}")
+        assert words in message
+        assert (found_type, pages) == (error_type, 0)
+        if "no complete answer" not in words:
+            assert f"(request {request_id})" in message
+        assert message in caplog.text
     # the truth of before stands, the other organisation's is the new one
     assert_holds_the_truth(here, "2026-11-01", "2026-11-06", "acme")
     assert_holds_the_truth(here, "2026-11-01", "2026-11-06", "globex")
@@ -347,7 +352,7 @@ def assert_no_key_anywhere(here: Place, log: str) -> None:
 @pytest.mark.parametrize("kind", ["bad_amount", "html_200", "truncated_json"])
 def test_refused_bytes_are_kept_aside_with_the_reason(place, kind):
     here = place(faults=[Fault(kind, page=2, times=None)])
-    here.land(small_pages("user_cost_report", 20), "2026-11-01", "2026-11-10")
+    here.land(small_pages("user_cost_report", 5), "2026-11-02")
     (pull_id,) = here.query("select pull_id from claude_raw.pulls where status = 'failed'")[0]
     (folder,) = (here.settings.warehouse_path.parent / "quarantine").iterdir()
     assert folder.name == pull_id
@@ -564,7 +569,7 @@ def test_a_warehouse_that_cannot_be_written_is_one_clear_error_before_anything_i
 
 @pytest.mark.parametrize("name", ["spool", "quarantine"])
 def test_a_folder_beside_the_warehouse_that_cannot_be_made_is_one_clear_error(place, name):
-    here = place(faults=[Fault("bad_amount")])
+    here = place(faults=[Fault("bad_amount", times=None)])
     here.settings.warehouse_path.parent.mkdir()
     (here.settings.warehouse_path.parent / name).write_text("a file in the folder's place")
     with pytest.raises(WarehouseError, match=f"{name}.*cannot be kept"):
@@ -744,3 +749,78 @@ def test_a_landing_needs_little_lock_time(place):
         assert time.monotonic() - began < 1.0
         assert not slow.done()
         assert set(statuses(slow.result())) == {"loaded"}
+
+
+# what is wrong with one day or one reading stays with it
+
+
+@pytest.mark.parametrize("day", ["2026-11-01", "2026-11-10", "2026-11-19"], ids=["first", "middle", "last"])
+def test_a_bad_row_costs_its_own_day_alone(place, day):
+    here = place(faults=[Fault("bad_amount", endpoint="user_cost_report", day=dt.date.fromisoformat(day), times=None)])
+    outcomes = here.land("user_cost_report", FIRST, LAST)
+    assert [str(one.day) for one in outcomes if one.status is DayStatus.FAILED] == [day]
+    assert statuses(outcomes).count("loaded") == 18
+    ((error_type, first, end),) = here.query(
+        "select error_type, window_start, window_end from claude_raw.pulls where status = 'failed'"
+    )
+    assert (error_type, str(first), end - first) == ("invalid_data", day, dt.timedelta(days=1))
+    assert here.amount() == here.true_amount(FIRST, LAST) - here.true_amount(day, day)
+    assert len(here.requests("user_cost_report")) <= 11  # the window, then two per halving
+    assert_nothing_half_or_twice(here)
+
+
+@pytest.mark.parametrize("endpoint", ["user_cost_report", "user_usage_report", "cost_report", "usage_report", "users"])
+def test_pages_that_overlapped_once_are_read_once_more_and_are_right(place, endpoint):
+    here = place(faults=[Fault("repeated_row", endpoint=endpoint)])
+    assert set(statuses(here.land(endpoint, "2026-11-02", "2026-11-04"))) == {"loaded"}
+    assert here.query("select count(*) from claude_raw.pulls where status = 'failed'") == [(0,)]
+    if endpoint == "user_cost_report":
+        assert here.amount() == here.true_amount("2026-11-02", "2026-11-04")
+
+
+def test_a_key_that_stays_repeated_is_refused_for_its_day_and_organisation_alone(place):
+    here = place(
+        {"acme": organization(), "globex": organization("sk-ant-api01-globex", seed=2, name="Globex")},
+        faults=[Fault("repeated_row", "cost_report", day=dt.date(2026, 11, 3), organization="Acme Corp", times=None)],
+    )
+    outcomes = here.land("cost_report", "2026-11-02", "2026-11-04", ("acme", "globex"))
+    assert [(one.organization_id, str(one.day)) for one in outcomes if one.status is DayStatus.FAILED] == [
+        ("acme", "2026-11-03")
+    ]
+    ((error_type, message),) = here.query(
+        "select error_type, error_message from claude_raw.pulls where status = 'failed'"
+    )
+    assert error_type == "repeated_key"
+    assert message.startswith("acme: cost_report 2026-11-03: page 1: the answer `total` has 2 rows with one key")
+    (folder,) = (here.settings.warehouse_path.parent / "quarantine").iterdir()
+    assert (folder / "000001.json").exists()
+    for name, first, last in (("acme", "2026-11-02", "2026-11-02"), ("globex", "2026-11-02", "2026-11-04")):
+        total = here.query(
+            "select sum(amount) from claude_raw.cost_report_rows "
+            "where query = 'total' and organization_id = ? and activity_date between ? and ?",
+            name, first, last,
+        )[0][0]  # fmt: skip
+        assert total == here.true_amount(first, last, name, "amount")
+
+
+def test_a_stamp_that_moves_between_pages_begins_the_walk_anew_once(place):
+    here = place(faults=[Fault("older_stamp", endpoint="user_cost_report", page=2)])
+    pages = small_pages("user_cost_report", 5)
+    assert set(statuses(here.land(pages, "2026-11-02"))) == {"loaded"}
+    asked = here.requests("user_cost_report")
+    cursors = [one.partition("page=")[2] for one in asked]
+    assert cursors[:3] == ["", cursors[1], ""]
+    assert cursors[2:] == sorted(set(cursors), key=cursors[2:].index)
+    assert here.amount() == here.true_amount("2026-11-02", "2026-11-02")
+    assert_nothing_half_or_twice(here)
+
+
+def test_where_the_stamp_keeps_moving_the_oldest_counts(place):
+    here = place(faults=[Fault("older_stamp", endpoint="user_cost_report", page=2, times=None)])
+    assert set(statuses(here.land(small_pages("user_cost_report", 5), "2026-11-02"))) == {"loaded"}
+    (stored,) = here.query("select data_refreshed_at from claude_raw.pulls where status = 'complete'")[0]
+    here.server.api.faults.clear()
+    here.land(small_pages("user_cost_report", 5), "2026-11-02")
+    (whole,) = here.query("select max(data_refreshed_at) from claude_raw.pulls")[0]
+    assert whole - stored == dt.timedelta(hours=1)
+    assert here.amount() == here.true_amount("2026-11-02", "2026-11-02")
