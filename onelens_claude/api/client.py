@@ -21,6 +21,7 @@ import tenacity
 
 from onelens_claude import __version__, errors
 from onelens_claude.api.endpoints import Endpoint, Query, Shape
+from onelens_claude.api.json_text import readable_json
 from onelens_claude.clock import utc_now
 
 if TYPE_CHECKING:
@@ -311,7 +312,7 @@ def read_envelope(body: bytes, *, where: str, request_id: str | None) -> _Envelo
             "the answer has status 200, but is HTML, not JSON", where=where, request_id=request_id
         )
     try:
-        envelope = _decode_envelope(body)
+        envelope = _decode_envelope(readable_json(body))
     except msgspec.ValidationError as error:
         raise errors.MalformedResponseError(
             f"the answer is JSON of another form: {error}", where=where, request_id=request_id
@@ -329,9 +330,10 @@ def split_rows(body: bytes, envelope: _Envelope, *, where: str, request_id: str 
     """Return what stands before the list of rows, the list, and what stands after it."""
     rows = memoryview(envelope.data or envelope.summaries)
     beginning = bytes(rows[:64])
-    start = body.index(beginning)
-    while not body.startswith(rows, start):  # text before it may begin alike
-        start = body.index(beginning, start + 1)
+    readable = readable_json(body)
+    start = readable.index(beginning)
+    while not readable.startswith(rows, start):  # text before it may begin alike
+        start = readable.index(beginning, start + 1)
     end = start + len(rows)
     try:
         return body[:start].decode(), body[start:end], body[end:].decode()

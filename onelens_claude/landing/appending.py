@@ -39,6 +39,8 @@ _DATA_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
 _KEY = re.compile(rb'"([A-Za-z_][A-Za-z0-9_\-]*)"\s*:')
 _SAMPLE_BYTES = 16_384
 _CSV_BUFFER = 100_000
+_LINE_BREAK = 1
+"""Bytes that DuckDB's longest line counts with the line."""
 _LONGEST_VALUE = 80
 """Characters of a value that an error quotes."""
 
@@ -194,7 +196,7 @@ def _describe_pages(connection: duckdb.DuckDBPyConnection, pulls: list[FetchedPu
             unnest($head::varchar[]) as head,
             unnest($tail::varchar[]) as tail""",
         {
-            "file": [str(page.path) for _, _, page in pages],
+            "file": [str(page.rows_path) for _, _, page in pages],
             "pull_id": [pull.pull_id for pull, _, _ in pages],
             "organization_id": [pull.request.organization_id for pull, _, _ in pages],
             "page_number": [number for _, number, _ in pages],
@@ -239,7 +241,7 @@ def _insert_pages(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pul
             join pages_of_batch on file = filename""",
             {
                 "files": [str(page.path) for page in pages if page.longest_line is not None],
-                "longest": max(*longest, _CSV_BUFFER),
+                "longest": max(max(longest) + _LINE_BREAK, _CSV_BUFFER),
             },
         )
     for page in pages:
@@ -249,7 +251,7 @@ def _insert_pages(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pul
                 select pull_id, page_number, part_number, {checked}
                 from (select unnest($parts::varchar[]) as part, unnest(range(len($parts))) as part_number)
                 join pages_of_batch on file = $file""",
-                {"parts": page.parts(), "file": str(page.path)},
+                {"parts": page.parts(), "file": str(page.rows_path)},
             )
 
 
@@ -259,7 +261,7 @@ def _insert_rows(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pull
     names = ", ".join(f'"{name}"' for name in row_columns(endpoint))
     connection.execute(
         f"insert into claude_raw.{endpoint.rows_table} ({names}) {select_rows(endpoint)}",
-        {"files": [str(page.path) for page in pages], "largest": max(page.byte_count for page in pages) + 1},
+        {"files": [str(page.rows_path) for page in pages], "largest": max(page.byte_count for page in pages) + 1},
     )
 
 
@@ -314,7 +316,7 @@ def _refusal(error: duckdb.Error, pulls: list[FetchedPull]) -> InvalidRowError:
         where = f"{pull.request}: page {page_number}"
     else:
         reason = " ".join(str(error).split("Try setting", maxsplit=1)[0].split())
-        named = [(pull, page) for pull in pulls for page in pull.pages if str(page.path) in reason]
+        named = [(pull, page) for pull in pulls for page in pull.pages if str(page.rows_path) in reason]
         pull, page = named[0] if named else (pulls[0], pulls[0].pages[0])
         where = str(pull.request) if named else ", ".join(str(one.request) for one in pulls)
         reason = reason.replace(f"{pull.folder}/", "")

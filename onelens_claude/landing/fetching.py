@@ -20,6 +20,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from onelens_claude.api.endpoints import GROUP_CAP, PRODUCTS_WITHOUT_FILTER, Endpoint, Query, Shape
+from onelens_claude.api.json_text import readable_json
 from onelens_claude.errors import (
     CursorRefusedError,
     InvalidRequestError,
@@ -73,6 +74,8 @@ class SpooledPage:
     """Of the body."""
     longest_line: int | None
     """Bytes of the file's longest line, where the list was written in lines; null where it stands as it came."""
+    rows_path: Path
+    """The list as it is parsed: `path`, or a copy in which each half surrogate pair is U+FFFD."""
 
     def body(self) -> bytes:
         """Return the response body, verbatim."""
@@ -174,7 +177,12 @@ def spool_page(path: Path, page: Page) -> SpooledPage:
     """
     rows = page.rows
     longest_line = None
-    if b"\n" not in rows and b"\r" not in rows:
+    rows_path = path
+    readable = readable_json(rows)
+    if readable != rows:
+        rows_path = path.with_suffix(".readable.json")
+        rows_path.write_bytes(readable)
+    elif b"\n" not in rows and b"\r" not in rows:
         lines = _lines(rows)
         longest_line = max(map(len, lines))
         rows = b"\n".join(lines)
@@ -191,6 +199,7 @@ def spool_page(path: Path, page: Page) -> SpooledPage:
         tail=page.tail,
         byte_count=len(page.head.encode()) + len(page.rows) + len(page.tail.encode()),
         longest_line=longest_line,
+        rows_path=rows_path,
     )
 
 
@@ -269,7 +278,7 @@ def _groups(pull: FetchedPull, pages: list[SpooledPage]) -> Iterator[_Group]:
 def _buckets(pull: FetchedPull, pages: list[SpooledPage]) -> Iterator[_Bucket]:
     for page in pages:
         try:
-            buckets = _decode_buckets(page.path.read_bytes())
+            buckets = _decode_buckets(page.rows_path.read_bytes())
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             invalid = InvalidRowError(
                 f"{pull.request}: the buckets are of another form: {error} (request {page.request_id})",

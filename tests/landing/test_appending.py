@@ -607,7 +607,7 @@ def test_a_folder_with_odd_characters_is_no_obstacle(connection, spool, tmp_path
     odd.mkdir()
     target = odd / "000001.json"
     pull.pages[0].path.rename(target)
-    pull.pages[0] = replace(pull.pages[0], path=target)
+    pull.pages[0] = replace(pull.pages[0], path=target, rows_path=target)
     append(connection, pull)
     assert counts(connection) == (1, 1, 1)
 
@@ -671,3 +671,70 @@ def test_the_same_key_in_another_answer_day_spelling_or_share_status_is_another_
 def test_the_error_quotes_a_long_value_in_part(connection, spool):
     rows = [cost(product="x" * 5000), cost(product="x" * 5000)]
     assert len(refusal(connection, spool("user_cost_report", page(*rows)))) < 600
+
+
+# legal JSON that strict readers refuse
+
+PAIR, HIGH, LOW = "\\ud83d\\ude00", "\\ud83d", "\\ude00"
+
+
+@pytest.mark.parametrize(
+    ("escaped", "name"),
+    [
+        (HIGH, "\ufffd"),
+        (LOW, "\ufffd"),
+        (f"a{HIGH}b{LOW}c", "a\ufffdb\ufffdc"),
+        (HIGH + PAIR, "\ufffd\U0001f600"),
+        (LOW + HIGH, "\ufffd\ufffd"),
+        (PAIR, "\U0001f600"),
+        (PAIR.upper().replace("U", "u") + HIGH, "\U0001f600\ufffd"),
+        ("\\\\" + HIGH[1:] + LOW, "\\ud83d\ufffd"),
+    ],
+    ids=[
+        "high",
+        "low",
+        "both apart",
+        "high and pair",
+        "the wrong way round",
+        "pair",
+        "upper case",
+        "escaped backslash",
+    ],
+)
+@pytest.mark.parametrize("endpoint", ["user_cost_report", "cost_report"])
+def test_half_a_surrogate_pair_is_kept_verbatim_and_read_as_the_replacement_character(
+    connection, spool, endpoint, escaped, name
+):
+    row = cost(model="MODEL")
+    rows = [row] if endpoint == "user_cost_report" else [
+        {"starting_at": row["starting_at"], "ending_at": row["ending_at"], "results": [row]}
+    ]  # fmt: skip
+    body = json.dumps(page(*rows)).replace("MODEL", escaped).encode()
+    pull = spool(endpoint, body)
+    append(connection, pull)
+    assert connection.execute(f"select model from claude_raw.{endpoint}_rows").fetchall() == [(name,)]
+    assert connection.execute(f"select encode(payload) from claude_raw.{endpoint}").fetchall() == [(body,)]
+
+
+def test_a_byte_order_mark_is_passed_over_and_kept(connection, spool):
+    body = b"\xef\xbb\xbf" + json.dumps(page(cost())).encode()
+    pull = spool("user_cost_report", body)
+    append(connection, pull)
+    assert payloads(connection, pull) == [body]
+    assert counts(connection)[2] == 1
+
+
+@pytest.mark.parametrize("length", [99_999, 100_000, 100_001, 250_000])
+@pytest.mark.parametrize("count", [2, 11, 33])
+def test_long_rows_that_are_equally_long_are_stored(connection, spool, length, count):
+    """The first line begins with the list's bracket, the others end with a comma: all are of the same length."""
+    empty = len(dense([cost(model="00")])[0])
+    rows = dense([cost(model=f"{n:02}".ljust(length - empty - 1 + 2, "x")) for n in range(count)])
+    rows[0] = rows[0].replace(b"xx", b"x", 1)
+    body = b'{"data":[' + b",".join(rows) + b"]}"
+    pull = spool("user_cost_report", body)
+    lines = pull.pages[0].path.read_bytes().split(b"\n")
+    assert {len(line) for line in lines[:-1]} == {length}
+    append(connection, pull)
+    assert payloads(connection, pull) == [body]
+    assert counts(connection)[2] == count
