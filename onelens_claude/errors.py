@@ -86,6 +86,7 @@ class ApiError(OnelensError):
         error_type: str | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
+        hint: str | None = None,
     ) -> None:
         self.reason = message
         self.status = status
@@ -94,7 +95,8 @@ class ApiError(OnelensError):
         self.retry_after = retry_after
         status_text = f"{status} " if status else ""
         request_text = f" (request {request_id})" if request_id else ""
-        hint_text = f" {self.hint}" if self.hint else ""
+        hint = type(self).hint if hint is None else hint
+        hint_text = f" {hint}" if hint else ""
         super().__init__(f"{where}: {status_text}{self.error_type}: {message}{request_text}{hint_text}")
 
 

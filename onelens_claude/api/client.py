@@ -37,6 +37,8 @@ _LONGEST_LAG = dt.timedelta(days=31)
 _PAUSE_AFTER_429 = 10.0
 """Seconds for everybody who asks the organisation, where the answer names none."""
 _HIDDEN = "[key]"
+_ADMIN_KEY = "sk-ant-admin"
+_ADMIN_KEY_HINT = "This is an Admin API key; the analytics endpoints need a key with the scope read:analytics."
 _DAY = re.compile(r"(?<!\d)20\d\d-[01]\d-[0-3]\d(?!\d)")
 
 
@@ -254,6 +256,10 @@ class AnalyticsClient:
         except requests.RequestException as error:
             reason = _root_cause(error).replace(key.strip(), _HIDDEN)
             raise errors.TransportError(f"no complete answer from {self._base_url}: {reason}", where=where) from None
+        except OSError as error:  # requests names a missing bundle so, and nothing else
+            raise errors.SettingsError(
+                f"{where}: the CA bundle that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names cannot be used: {error}"
+            ) from None
 
     @property
     def _session(self) -> requests.Session:
@@ -359,6 +365,7 @@ _BY_STATUS: dict[int, type[errors.ApiError]] = {
     401: errors.AuthenticationError,
     403: errors.ForbiddenError,
     404: errors.NotFoundError,
+    408: errors.ServerError,
     429: errors.RateLimitedError,
 }
 
@@ -386,17 +393,25 @@ def _api_error(
         kind = errors.ServerError
     else:
         kind = _BY_STATUS.get(status, errors.MalformedResponseError)
+    if kind in _VERDICTS and detail.type is None:
+        kind = errors.MalformedResponseError
+        message = f"{message}, without the API's own error: a firewall or proxy answered, not the API."
     error = kind(
         message,
         where=where,
         status=status,
         error_type=None if kind is errors.NotYetAvailableError else detail.type,
+        hint=_ADMIN_KEY_HINT if kind in _VERDICTS and key.strip().startswith(_ADMIN_KEY) else None,
         request_id=body.request_id or response.headers.get("request-id"),
         retry_after=_retry_after(response.headers.get("retry-after")),
     )
     if isinstance(error, errors.NotYetAvailableError):
         error.latest_day = latest_day
     return error
+
+
+_VERDICTS = (errors.AuthenticationError, errors.ForbiddenError)
+"""What the API alone can say about a key."""
 
 
 def _latest_available_day(message: str, window: Window) -> dt.date | None:

@@ -372,7 +372,7 @@ def test_a_redirect_is_not_followed_with_the_key(connect):
 def test_an_error_without_the_apis_form_still_names_its_status(connect, body):
     with (
         scripted((403, {}, body)) as (base_url, _),
-        pytest.raises(errors.ForbiddenError, match="403 permission_error: HTTP 403"),
+        pytest.raises(errors.MalformedResponseError, match="403 malformed_response: HTTP 403"),
     ):
         read(connect(base_url))
 
@@ -529,3 +529,40 @@ def test_a_key_that_cannot_be_read_any_more_is_a_settings_error(place):
     (here.settings.source.parent / "acme.key").unlink()
     with pytest.raises(errors.SettingsError, match=r"organizations\.acme\.api_key_file"):
         read(client, ENDPOINTS["users"], DAY)
+
+
+# who answered
+
+
+@pytest.mark.parametrize("status", [408, 520, 521, 522, 523, 524])
+def test_what_stands_before_the_api_may_fail_for_a_moment(connect, status):
+    with scripted((status, {}, b"<html>a proxy</html>"), (200, {}, PAGE)) as (base_url, asked):
+        assert len(read(connect(base_url))) == 1
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("body", [b"<html><body>Blocked</body></html>", b"", b'{"message": "no"}'])
+def test_a_refusal_without_the_apis_own_error_is_somebody_elses(connect, status, body):
+    with scripted((status, {}, body)) as (base_url, _), pytest.raises(errors.MalformedResponseError) as refused:
+        read(connect(base_url))
+    assert refused.value.error_type == "malformed_response"
+    assert f"{status} malformed_response: HTTP {status}" in str(refused.value)
+    assert "a firewall or proxy answered, not the API" in str(refused.value)
+    assert "scope" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, "authentication_error"), (403, "permission_error")])
+@pytest.mark.parametrize("key", [KEY, "sk-ant-admin01-somebody"])
+def test_an_admin_key_is_told_from_one_that_lacks_the_scope(connect, status, kind, key):
+    body = json.dumps({"type": "error", "error": {"type": kind, "message": "no"}}).encode()
+    with scripted((status, {}, body)) as (base_url, _), pytest.raises(errors.ApiError) as refused:
+        read(connect(base_url, key))
+    assert ("This is an Admin API key" in str(refused.value)) is key.startswith("sk-ant-admin")
+    assert key not in str(refused.value)
+
+
+def test_a_ca_bundle_that_is_not_there_is_a_settings_error_with_its_name(connect, monkeypatch, tmp_path):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
+    with pytest.raises(errors.SettingsError, match=r"REQUESTS_CA_BUNDLE .*missing\.pem"):
+        read(connect("https://127.0.0.1:9"))
