@@ -8,6 +8,7 @@ Source: Claude Enterprise Analytics API documentation, 2026-10.
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 import threading
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ from urllib.parse import quote
 import msgspec
 import requests
 import tenacity
+from urllib3.exceptions import HTTPError
 
 from onelens_claude import __version__, errors
+from onelens_claude.api.bounded import Answer, BoundedSession, BoundExceededError
 from onelens_claude.api.endpoints import Endpoint, Query, Shape
 from onelens_claude.api.json_text import readable_json
 from onelens_claude.clock import utc_now
@@ -39,6 +42,11 @@ _PAUSE_AFTER_429 = 10.0
 _HIDDEN = "[key]"
 _ADMIN_KEY = "sk-ant-admin"
 _ADMIN_KEY_HINT = "This is an Admin API key; the analytics endpoints need a key with the scope read:analytics."
+_WHOLE_ANSWER = 5
+"""Times the timeout of one wait: so long may an answer take as a whole."""
+_MOST_PAGES = 20_000
+_EMPTY_LIST = 2
+"""Bytes of `[]`: several pages may be empty."""
 _DAY = re.compile(r"(?<!\d)20\d\d-[01]\d-[0-3]\d(?!\d)")
 
 
@@ -137,6 +145,7 @@ class AnalyticsClient:
         where = f"{self.organization_id}: {endpoint.name} {window}"
         cursor: str | None = None
         seen: set[str] = set()
+        previous = b""
         while True:
             page, envelope = self._page(endpoint, query, window, parameters, cursor, where)
             if self._on_page:
@@ -151,6 +160,15 @@ class AnalyticsClient:
                         request_id=page.request_id,
                     )
                 return
+            is_same = len(page.rows) > _EMPTY_LIST and page.rows == previous
+            if is_same or len(seen) >= _MOST_PAGES:
+                reason = (
+                    "the same page came again under a new cursor" if is_same else f"more than {_MOST_PAGES:,} pages"
+                )
+                raise errors.MalformedResponseError(
+                    f"{reason}, the pages would never end", where=where, request_id=page.request_id
+                )
+            previous = page.rows
             if cursor in seen:
                 raise errors.MalformedResponseError(
                     "a page cursor came twice, the pages would never end",
@@ -241,31 +259,33 @@ class AnalyticsClient:
         if self._stopped.is_set():
             raise errors.StoppedError(f"{self.organization_id}: stopped")
 
-    def _get(self, request_path: str, key: str, where: str, *, beta: str) -> requests.Response:
+    def _get(self, request_path: str, key: str, where: str, *, beta: str) -> Answer:
         if self._stopped.is_set():
             raise errors.StoppedError(f"{self.organization_id}: stopped")
         credentials = {"x-api-key": key} if self._authentication == "x-api-key" else {"authorization": f"Bearer {key}"}
         headers = {"anthropic-beta": beta} if beta else {}
         try:
-            return self._session.get(
+            return self._session.get_whole(
                 self._base_url + request_path,
                 headers={**credentials, **headers, "anthropic-version": self._api_version},
                 timeout=self._timeout,
-                allow_redirects=False,  # a redirect would carry the key elsewhere
+                seconds=_WHOLE_ANSWER * self._timeout[1],
             )
-        except requests.RequestException as error:
+        except BoundExceededError as error:
+            raise errors.MalformedResponseError(f"the answer is not read further: {error}", where=where) from None
+        except (OSError, HTTPError) as error:  # requests' own errors are OSErrors, as is that of a missing bundle
+            for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+                bundle = os.environ.get(variable)
+                if bundle and not os.path.exists(bundle):  # noqa: PTH110 - the text as it was given
+                    raise errors.SettingsError(f"environment variable {variable}: there is no {bundle}") from None
             reason = _root_cause(error).replace(key.strip(), _HIDDEN)
             raise errors.TransportError(f"no complete answer from {self._base_url}: {reason}", where=where) from None
-        except OSError as error:  # requests names a missing bundle so, and nothing else
-            raise errors.SettingsError(
-                f"{where}: the CA bundle that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names cannot be used: {error}"
-            ) from None
 
     @property
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
+    def _session(self) -> BoundedSession:
+        session: BoundedSession | None = getattr(self._local, "session", None)
         if session is None:
-            session = requests.Session()
+            session = BoundedSession()
             session.headers.update({"accept": "application/json", "user-agent": f"onelens-claude/{__version__}"})
             session.auth = _no_netrc
             self._local.session = session
@@ -323,6 +343,10 @@ def read_envelope(body: bytes, *, where: str, request_id: str | None) -> _Envelo
         raise errors.MalformedResponseError(
             f"the answer is JSON of another form: {error}", where=where, request_id=request_id
         ) from None
+    except RecursionError:
+        raise errors.MalformedResponseError(
+            "the answer is nested too deeply", where=where, request_id=request_id
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.TransportError(
             f"the answer is cut off or no JSON: {error}", where=where, request_id=request_id
@@ -370,9 +394,7 @@ _BY_STATUS: dict[int, type[errors.ApiError]] = {
 }
 
 
-def _api_error(
-    response: requests.Response, key: str, *, where: str, window: Window, has_cursor: bool
-) -> errors.ApiError:
+def _api_error(response: Answer, key: str, *, where: str, window: Window, has_cursor: bool) -> errors.ApiError:
     """Turn a status other than 200 into the matching error, quoting the API's own words."""
     status = response.status_code
     try:

@@ -41,6 +41,8 @@ _SAMPLE_BYTES = 16_384
 _CSV_BUFFER = 100_000
 _LINE_BREAK = 1
 """Bytes that DuckDB's longest line counts with the line."""
+_MOST_NEW_FIELDS = 100
+"""Noted of one pull; the raw pages have all of them."""
 _LONGEST_VALUE = 80
 """Characters of a value that an error quotes."""
 
@@ -386,7 +388,7 @@ def _record_drift(connection: duckdb.DuckDBPyConnection, pull: FetchedPull) -> N
     found: set[str] = set()
     for number, page in enumerate(pull.pages):
         found |= _keys(page, whole=number == 0)
-    for name in sorted(found - row_types.known_fields(endpoint.columns)):
+    for name in sorted(found - row_types.known_fields(endpoint.columns))[:_MOST_NEW_FIELDS]:
         connection.execute(
             "insert or ignore into claude_raw.schema_drift values (?, ?, ?, ?, ?)",
             [pull.request.organization_id, endpoint.name, name, naive_utc(pull.fetched_at), pull.pull_id],

@@ -564,5 +564,5 @@ def test_an_admin_key_is_told_from_one_that_lacks_the_scope(connect, status, kin
 
 def test_a_ca_bundle_that_is_not_there_is_a_settings_error_with_its_name(connect, monkeypatch, tmp_path):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
-    with pytest.raises(errors.SettingsError, match=r"REQUESTS_CA_BUNDLE .*missing\.pem"):
+    with pytest.raises(errors.SettingsError, match=r"variable REQUESTS_CA_BUNDLE: there is no .*missing\.pem"):
         read(connect("https://127.0.0.1:9"))
