@@ -40,6 +40,8 @@ _log = logging.getLogger(__name__)
 
 _LINE_BYTES = 700
 """Text in pieces of about this length compresses like whole pages; a row group of them is 86 MB of memory."""
+_MOST_PIECES = 60
+"""Requests that one capped answer is split into: a minute of the organisation's limit."""
 _BETWEEN_ROWS = re.compile(rb'\},(?= ?\{ ?"\w)')
 """Never inside a JSON string: a quote there ends it, and no letter follows."""
 
@@ -229,7 +231,8 @@ def _split_capped(client: AnalyticsClient, pull: FetchedPull, detail: Query, dig
 
     The values to split by come from an answer by product and model, whose groups also say how much is hidden where no
     filter reaches: a product the filter refuses, a null, a piece that stays capped. Where that answer is itself capped,
-    products come from one by product, and each capped product's models from one of its own.
+    products come from one by product, and each capped product's models from one of its own. After `_MOST_PIECES` the
+    rest is left to what these answers tell.
     """
     if not _is_capped(pull, [page for page in pull.pages if page.query == detail]):
         return
@@ -237,10 +240,17 @@ def _split_capped(client: AnalyticsClient, pull: FetchedPull, detail: Query, dig
     split = _fetch_query(client, pull, by_both, digest)
     is_whole = not _is_capped(pull, split)
     products = split if is_whole else _fetch_query(client, pull, Query("by_product", ("product",)), digest)
+    asked = 0
     for product in _values(pull, products, "product"):
         if product in PRODUCTS_WITHOUT_FILTER:
             continue
+        if asked >= _MOST_PIECES:
+            _log.warning(
+                "%s: more than %s pieces; the other products stay as far as they are listed", pull.request, asked
+            )
+            return
         of_product = {"products[]": product}
+        asked += 1
         try:
             piece = _fetch_query(client, pull, _piece(detail, of_product), digest)
         except (NotYetAvailableError, CursorRefusedError):
@@ -251,7 +261,8 @@ def _split_capped(client: AnalyticsClient, pull: FetchedPull, detail: Query, dig
             continue
         if _is_capped(pull, piece):
             models = split if is_whole else _fetch_query(client, pull, _piece(by_both, of_product), digest)
-            for model in _values(pull, models, "model", product):
+            for model in _values(pull, models, "model", product)[: _MOST_PIECES - asked]:
+                asked += 1
                 _fetch_query(client, pull, _piece(detail, {**of_product, "models[]": model}), digest)
 
 

@@ -22,6 +22,7 @@ from onelens_claude import errors
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint
 from onelens_claude.api.windows import Window
 from onelens_claude.fake_api import Fault
+from onelens_claude.landing import fetching
 from onelens_claude.landing.fetching import FetchedPull, PullRequest, fetch, spool_session
 
 if TYPE_CHECKING:
@@ -125,6 +126,15 @@ def test_where_products_and_models_are_capped_themselves_products_are_asked_for_
     assert set(models) == {name.split(":")[1].split(",")[0] for name in asked if "models[]" in name}
 
 
+@pytest.mark.parametrize("most", [3, 12])
+def test_a_capped_answer_is_split_into_so_many_pieces_at_most(place, spool, monkeypatch, most):
+    monkeypatch.setattr(fetching, "_MOST_PIECES", most)
+    here = place({"acme": organization(users=300, wide=True, first_day=CAPPED_DAY)})
+    asked = amounts(pull(here, ENDPOINTS["cost_report"], spool, ONE_DAY))
+    assert sum(name.startswith("detail:") for name in asked) == most
+    assert asked["total"] == asked["by_product"]  # what is left out is known by product
+
+
 def amounts(pulled: FetchedPull) -> dict[str, Decimal]:
     """Return query to the sum of its amounts, in the order asked."""
     asked: dict[str, Decimal] = {}
@@ -150,8 +160,7 @@ def test_buckets_of_another_form_are_refused_and_kept(place, spool, monkeypatch)
 
     def change(*arguments, **options):
         answer = real(*arguments, **options)
-        answer._content = answer.content.replace(b'"results":[', b'"results":7,"rest":[')
-        return answer
+        return replace(answer, content=answer.content.replace(b'"results":[', b'"results":7,"rest":['))
 
     monkeypatch.setattr(type(here.client()), "_get", change)
     with pytest.raises(
