@@ -59,7 +59,7 @@ class Dbt:
         }
 
     def compiled(self, model: str) -> str:
-        (path,) = (self.folder / "target" / "compiled").glob(f"*/models/*/{model}.sql")
+        (path,) = (self.folder / "target" / "compiled").glob(f"*/models/**/{model}.sql")
         return path.read_text()
 
 

@@ -56,7 +56,7 @@ def test_the_catalogue_is_one_file_made_offline_with_every_mart_and_what_is_made
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nobody listens there
     assert run_main(["docs", "--out", str(tmp_path / "site")]) == 0
     page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
-    marts = {path.stem for path in (ROOT / "dbt_project/models/marts").glob("*.sql")}
+    marts = {path.stem for path in (ROOT / "dbt_project/models/marts").rglob("*.sql")}
     assert len(marts) > 20
     assert {mart for mart in marts if f"model.onelens_claude.{mart}" not in page} == set()
     assert "decimal(38,12)" in page.lower()
