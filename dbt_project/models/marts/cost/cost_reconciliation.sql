@@ -10,10 +10,26 @@
 with
     days as (select * from {{ ref("int_cost_days") }} where {{ is_touched() }}),
 
-    report_rows as (select * from {{ ref("stg_cost_report") }} where {{ is_touched() }}),
+    answers as (
+        select answers.*
+        from {{ ref("int_cost_answers") }} as answers
+        inner join
+            days
+            on answers.organization_id = days.organization_id
+            and answers.activity_date = days.activity_date
+            and answers.pull_id = days.total_pull_id
+        where {{ is_touched("answers.activity_date") }}
+    ),
 
     user_rows as (
-        select * from {{ ref("stg_user_cost_report") }} where user_id is not null and {{ is_touched() }}
+        select user_rows.*
+        from {{ ref("stg_user_cost_report") }} as user_rows
+        inner join
+            days
+            on user_rows.organization_id = days.organization_id
+            and user_rows.activity_date = days.activity_date
+            and user_rows.pull_id = days.user_pull_id
+        where user_rows.user_id is not null and {{ is_touched("user_rows.activity_date") }}
     ),
 
     unattributed_lines as (
@@ -28,7 +44,7 @@ with
             sum(case when grain = 'day' then list_amount_cents end) as list_total_cents,
             count(case when is_whole_detail then 1 end) >= {{ var("group_cap") }} as capped,
             min(cast(is_list_amount_known as integer)) = 1 as is_list_amount_known
-        from report_rows
+        from answers
         group by organization_id, activity_date
     ),
 

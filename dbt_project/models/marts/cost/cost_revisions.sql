@@ -11,13 +11,13 @@ with
         select * from {{ ref("stg_pull_days") }} where endpoint = 'cost_report' and {{ is_touched() }}
     ),
 
-    said_totals as (
+    reported_totals as (
         select
             pull_id,
             activity_date,
             sum(amount_cents) as total_cents,
             sum(list_amount_cents) as list_total_cents
-        from {{ ref("base_cost_report") }}
+        from {{ ref("int_cost_answers") }}
         where grain = 'day' and {{ is_touched() }}
         group by pull_id, activity_date
     ),
@@ -25,14 +25,14 @@ with
     revisions as (
         select
             pull_days.*,
-            -- an answer without rows said that the day cost nothing
-            coalesce(said_totals.total_cents, 0) as total_cents,
-            coalesce(said_totals.list_total_cents, 0) as list_total_cents
+            -- an answer without rows means that the day cost nothing
+            coalesce(reported_totals.total_cents, 0) as total_cents,
+            coalesce(reported_totals.list_total_cents, 0) as list_total_cents
         from pull_days
         left join
-            said_totals
-            on pull_days.pull_id = said_totals.pull_id
-            and pull_days.activity_date = said_totals.activity_date
+            reported_totals
+            on pull_days.pull_id = reported_totals.pull_id
+            and pull_days.activity_date = reported_totals.activity_date
     ),
 
     numbered as (

@@ -3,17 +3,11 @@
         materialized="incremental",
         incremental_strategy="replace_days",
         meta={"endpoints": ["user_cost_report", "cost_report"]},
-        post_hook=(
-            "{{ create_fct_claude_costs_as_of(ref('base_user_cost_report'), ref('base_cost_report'), ref('stg_pull_days')) }}"
-        ),
+        post_hook="{{ create_fct_claude_costs_as_of(ref('int_cost_lines')) }}",
     )
 }}
 
-with
-    -- a day whose true total is not known has no lines yet; cost_reconciliation says so
-    days as (select * from {{ ref("int_cost_days") }} where total_pull_id is not null and {{ is_touched() }}),
-
-    {{ cost_lines("days", ref("stg_user_cost_report"), ref("stg_cost_report")) }}
+with lines as (select * from {{ ref("int_cost_lines") }} where valid_to is null and {{ is_touched() }})
 
 select
     organization_id,
@@ -30,4 +24,4 @@ select
     finality,
     pull_id,
     {{ built_through_sequence() }} as built_through_sequence
-from cost_lines
+from lines
