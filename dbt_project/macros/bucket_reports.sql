@@ -1,17 +1,15 @@
 {#-
-    CTEs over the rows of a pull of a bucket report (`source`, a CTE), ending in `told_once`: names as the marts have them,
-    and `grain`, what a group's amount is the complete total of:
+    CTEs over `rows`, a bucket report as staging has it, ending in `one_row_per_key`. `grain` is what a group's amount is
+    the complete total of:
         day             the ungrouped answer
         product         of a product: groups of an answer by product that hit no cap
         product_model   of a product and model: the same by both
         key             of every dimension, from the detail or a piece of it
 -#}
-{% macro told_once(dimensions) %}
-    named as (
+{% macro one_row_per_key(rows, dimensions) %}
+    answers as (
         select
-            * exclude (product, model),
-            {{ product_name("product") }} as product,
-            {{ model_name("model") }} as model,
+            *,
             case
                 when query = 'total'
                 then 'day'
@@ -23,13 +21,13 @@
                 then 'product'
             end as grain,
             count(*) over (partition by pull_id, organization_id, activity_date, query) as group_count
-        from source
+        from {{ rows }}
     ),
 
     -- an answer by product that may lack groups proves nothing about the day
     complete_answers as (
         select *
-        from named
+        from answers
         where grain in ('day', 'key') or (grain is not null and group_count < {{ var("group_cap") }})
     ),
 
@@ -40,82 +38,93 @@
             rank() over (
                 partition by pull_id, organization_id, activity_date, grain, {{ dimensions }}
                 order by length(query), query
-            ) as listing_rank
+            ) as answer_rank
         from complete_answers
     ),
 
-    told_once as (select * from ranked where listing_rank = 1)
+    one_row_per_key as (select * from ranked where answer_rank = 1)
 {% endmacro %}
 
 {#-
-    CTEs that split what the true total of each day has beyond its users, ending in `unattributed_lines`.
+    CTEs that split what the true total of each version of a day has beyond its users, ending in `remainder_lines`.
 
-    CTEs needed: user_keys, the users' lines without the user; report_rows, as stg_cost_report or stg_usage_report.
-    `sums` is the SQL that adds up each of `measures`; `is_something` the condition that a sum is a line.
+    From the finest grain to the whole day, a remainder is what the answer of that grain reports beyond what is placed so
+    far: users' lines and the remainders of finer grains. So each answer counts once with its sign, and the lines add up to
+    the ungrouped total whatever the others are.
 
-    From the finest grain to the whole day, a remainder is what the answer of that grain tells beyond everything known so
-    far. So each answer counts once with its sign, and the lines add up to the ungrouped total whatever the others say.
+    A sum of one of `nullable` is unknown as soon as one part is. No CTE is read twice, so that a filter on days reaches
+    the scans.
 -#}
-{% macro unattributed_lines(dimensions, measures, sums, is_something) %}
+{% macro remainder_lines(days, user_lines, answers, dimensions, measures, nullable=[]) %}
+    {%- set version = "organization_id, activity_date, valid_from, valid_to" -%}
     {%- set names = dimensions.split(",") | map("trim") | list -%}
     {%- set grains = [("key", names), ("product_model", names[:2]), ("product", names[:1]), ("day", [])] -%}
-    {%- set known = ["user_keys"] -%}
-    {%- for grain, told in grains %}
-        {{ grain }}_amounts as (
-            select
-                organization_id,
-                activity_date,
-                {% for name in told %} {{ name }}, {% endfor %}
-                {{ measures | join(", ") }},
-                1 as is_told
-            from report_rows
-            where grain = '{{ grain }}'
-            {% for part in known %}
-                union all
-                select
-                    organization_id,
-                    activity_date,
-                    {% for name in told %} {{ name }}, {% endfor %}
-                    {% for measure in measures %} - {{ measure }} as {{ measure }}, {% endfor %}
-                    0 as is_told
-                from {{ part }}
-            {% endfor %}
-        ),
-
-        {{ grain }}_remainders as (
-            select
-                organization_id,
-                activity_date,
-                {% for name in names %}
-                    {{ name if name in told else "cast(null as varchar) as " ~ name }},
-                {% endfor %}
-                {{ sums }}
-            from {{ grain }}_amounts
-            group by organization_id, activity_date {% for name in told %}, {{ name }} {% endfor %}
-            -- an answer without rows said that the day was nothing
-            {% if told %} having max(is_told) = 1 {% endif %}
-        ),
-        {%- do known.append(grain ~ "_remainders") %}
-    {% endfor %}
-
-    all_remainders as (
-        {% for grain, _ in grains %}
-            select organization_id, activity_date, {{ dimensions }}, {{ measures | join(", ") }}
-            from {{ grain }}_remainders {{ "union all" if not loop.last }}
-        {% endfor %}
+    {%- set placed = ["user"] -%}
+    reported as (
+        select {{ version }}, grain, {{ dimensions }}, {{ measures | join(", ") }}
+        from {{ days }}
+        inner join {{ answers }} using (organization_id, activity_date)
+        where total_pull_id = pull_id
+        union all
+        -- an ungrouped answer without rows reports a day of nothing
+        select
+            {{ version }},
+            'day' as grain,
+            {{ no_dimensions(dimensions) }},
+            {% for measure in measures %} 0 as {{ measure }}{{ "," if not loop.last }} {% endfor %}
+        from {{ days }}
+        where total_pull_id is not null
+        union all
+        select {{ version }}, 'user' as grain, {{ dimensions }}, {{ measures | join(", ") }}
+        from {{ user_lines }}
     ),
 
+    amounts as (
+        select {{ version }}, grain, {{ dimensions }}, {{ sums_of(measures, nullable) }}
+        from reported
+        group by {{ version }}, grain, {{ dimensions }}
+    ),
+
+    {% for grain, grain_dimensions in grains %}
+        {{ grain }}_remainders as (
+            select
+                {{ version }},
+                grain,
+                {{ dimensions }},
+                {%- set filter = (
+                    "filter (where grain in ('" ~ grain ~ "', '" ~ placed | join("', '") ~ "'))"
+                ) %}
+                {% for measure in measures %}
+                    case
+                        when grain <> '{{ grain }}'
+                        then {{ measure }}
+                        {% if measure in nullable %}
+                            when
+                                count(*) {{ filter }} over group_rows
+                                > count({{ measure }}) {{ filter }} over group_rows
+                            then null
+                        {% endif %}
+                        else
+                            sum(case when grain = '{{ grain }}' then {{ measure }} else - {{ measure }} end)
+                            {{ filter }} over group_rows
+                    end as {{ measure }}{{ "," if not loop.last }}
+                {% endfor %}
+            from {{ "amounts" if loop.first else placed[-1] ~ "_remainders" }}
+            window group_rows as (partition by {{ ([version] + grain_dimensions) | join(", ") }})
+        ),
+        {%- do placed.append(grain) %}
+    {% endfor %}
+
     -- remainders of several grains meet where the API's own nulls stand for the finer dimensions
-    unattributed_lines as (
+    remainder_lines as (
         select
-            organization_id,
-            activity_date,
+            {{ version }},
             coalesce({{ dimensions }}) is not null as is_placed,
             {{ dimensions }},
-            {{ sums }}
-        from all_remainders
-        group by organization_id, activity_date, {{ dimensions }}
-        having {{ is_something }}
+            {{ sums_of(measures, nullable) }}
+        from day_remainders
+        where grain <> 'user'
+        group by {{ version }}, {{ dimensions }}
     )
 {% endmacro %}
 

@@ -13,8 +13,12 @@
     -}}
 {%- endmacro %}
 
-{% macro sums_of(columns) -%}
-    {%- for column in columns -%} sum({{ column }}) as {{ column }}{{ ", " if not loop.last }} {%- endfor -%}
+{#- Sums under the columns' own names. -#}
+{% macro sums_of(columns, nullable=[]) -%}
+    {%- for column in columns -%}
+        {{ sum_if_all_known(column) if column in nullable else "sum(" ~ column ~ ")" }}
+        as {{ column }}{{ ", " if not loop.last }}
+    {%- endfor -%}
 {%- endmacro %}
 
 {#- A sum that is unknown as soon as one part is: null is not zero. -#}

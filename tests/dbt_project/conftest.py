@@ -59,8 +59,9 @@ class Dbt:
         }
 
     def compiled(self, model: str) -> str:
-        (path,) = (self.folder / "target" / "compiled").glob(f"*/models/*/{model}.sql")
-        return path.read_text()
+        manifest = json.loads((self.folder / "target" / "manifest.json").read_text())
+        path = manifest["nodes"][f"model.onelens_claude.{model}"]["original_file_path"]
+        return (self.folder / "target" / "compiled" / "onelens_claude" / path).read_text()
 
 
 @dataclass

@@ -295,7 +295,11 @@ def register_hidden_prices(w: RawWarehouse) -> None:
     w.pull("hidden-prices", "user_usage_report", D, [usage(1_000_000, user="u1", **key, **searches)])
     others = {"product": "other", "server_tool_use": {"web_search_requests": 8}}
     both = {"server_tool_use": {"web_search_requests": 12}}
-    report = [usage(1_040_000, query="total", **both), usage(1_000_000, **key, **searches), usage(40_000, **key, **others)]
+    report = [
+        usage(1_040_000, query="total", **both),
+        usage(1_000_000, **key, **searches),
+        usage(40_000, **key, **others),
+    ]
     w.pull("hidden-prices", "usage_report", D, report)
 
     w.organization("credits", plan="seat")

@@ -7,7 +7,6 @@ from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from places import organization
 
 from onelens_claude.api.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS

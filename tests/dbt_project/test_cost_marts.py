@@ -239,7 +239,9 @@ def test_every_model_and_column_is_described_and_every_mart_has_a_contract(stage
             assert model["config"]["contract"]["enforced"], model["name"]
             texts = {name: column["description"].lower() for name, column in model["columns"].items()}
             units = {"usd": "dollar", "cents": "cent"}
-            assert [n for n, text in texts.items() for unit, word in units.items() if unit in n and word not in text] == []
+            assert [
+                n for n, text in texts.items() for unit, word in units.items() if unit in n and word not in text
+            ] == []
 
 
 def test_every_mart_of_days_or_months_says_how_final_it_is(built: Built) -> None:

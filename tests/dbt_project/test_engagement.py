@@ -593,8 +593,6 @@ def test_users_months_add_up_to_the_organisations(world: World) -> None:
 
 def test_the_build_and_its_tests_pass_without_a_warning(world: World) -> None:
     assert "WARN=0 ERROR=0" in world.output
-    for mart in ENGAGEMENT_MARTS:
-        assert f"PASS no_distinct_sums_{mart}_" in world.output, mart
 
 
 def test_settled_days_are_final_and_younger_ones_may_move(world: World) -> None:
@@ -606,44 +604,3 @@ def test_settled_days_are_final_and_younger_ones_may_move(world: World) -> None:
     )
     assert found[dt.date(2026, 2, 2)] == "final", "pulled once more after it settled"
     assert {finality for day, finality in found.items() if day > LAST - 3 * DAY} == {"provisional"}
-
-
-@pytest.mark.parametrize(
-    ("select", "is_refused"),
-    [
-        ("sum(distinct_user_count)", True),
-        ("avg(project.chat_distinct_session_count) over (partition by x)", True),
-        ("sum(case when y > 0 then distinct_user_count end)", True),
-        ("sum\n  (coalesce((distinct_user_count), 0))", True),
-        ("max(sum(weekly_active_user_count))", True),
-        ("distinct_user_count as users", True),
-        ("sum(case when distinct_user_count > 0 then message_count end)", False),
-        ("count(distinct user_id)", False),
-        ("sum(message_count) + max(distinct_user_count)", False),
-        ("cast(distinct_user_count as double) / 2", False),
-        ("'sum(distinct_user_count)' -- sum(distinct_user_count", False),
-        ("t.distinct_user_count as newest_distinct_user_count", False),
-    ],
-)
-def test_a_model_that_adds_distinct_counts_is_refused(
-    world: World, dbt: Dbt, tmp_path_factory: pytest.TempPathFactory, select: str, *, is_refused: bool
-) -> None:
-    """Run the test's own SQL, as dbt compiled it, on another model's text."""
-    (test,) = (dbt.folder / "target" / "compiled").rglob("no_distinct_sums_idle_seats_.sql")
-    (model,) = (path for path in (dbt.folder / "target" / "compiled").rglob("idle_seats.sql"))
-    other = tmp_path_factory.mktemp("models") / "model.sql"
-    other.write_text(f"with a as (select x, {select}\nfrom t) select * from a")
-    sql = test.read_text()
-    assert str(model) in sql
-    found = duckdb.connect().execute(sql.replace(str(model), str(other))).fetchall()
-    assert bool(found) == is_refused, found
-
-
-def test_every_engagement_mart_refuses_to_add_distinct_counts(world: World, dbt: Dbt) -> None:
-    manifest = json.loads((dbt.folder / "target" / "manifest.json").read_text())
-    tested = {
-        node["attached_node"].rsplit(".", 1)[-1]
-        for node in manifest["nodes"].values()
-        if node["resource_type"] == "test" and (node.get("test_metadata") or {}).get("name") == "no_distinct_sums"
-    }
-    assert tested >= set(ENGAGEMENT_MARTS)

@@ -111,7 +111,7 @@ def test_the_lines_are_right_for_any_answers(
 
 
 def grouped_by(query: str) -> set[str]:
-    names = set(COST_DIMENSIONS) & set(query.split(":")[0].split("_"))
+    names = set(COST_DIMENSIONS) & set(query.split(":", maxsplit=1)[0].split("_"))
     return names or set(COST_DIMENSIONS)
 
 

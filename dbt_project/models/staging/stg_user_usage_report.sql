@@ -1,4 +1,4 @@
-with source as ({{ rows_of_current_pulls(source("claude_raw", "user_usage_report"), "user_usage_report") }})
+with source as (select * from {{ source("claude_raw", "user_usage_report") }})
 
 select
     pull_id,

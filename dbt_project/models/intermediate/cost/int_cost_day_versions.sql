@@ -1,0 +1,1 @@
+{{ day_versions("user_cost_report", "cost_report") }}

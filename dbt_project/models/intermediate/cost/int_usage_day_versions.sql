@@ -1,0 +1,1 @@
+{{ day_versions("user_usage_report", "usage_report") }}

@@ -1,0 +1,41 @@
+with
+    lines as (
+        select
+            organization_id,
+            activity_date,
+            valid_from,
+            valid_to,
+            user_id,
+            'user' as attribution,
+            true as is_placed,
+            {{ usage_dimensions() }},
+            {{ token_counters() | join(", ") }},
+            web_search_requests,
+            requests
+        from {{ ref("int_user_usage_lines") }}
+        union all
+        select
+            organization_id,
+            activity_date,
+            valid_from,
+            valid_to,
+            cast(null as varchar) as user_id,
+            'unattributed' as attribution,
+            is_placed,
+            {{ usage_dimensions() }},
+            {{ token_counters() | join(", ") }},
+            web_search_requests,
+            requests
+        from {{ ref("int_unattributed_usage_lines") }}
+    )
+
+select
+    lines.*,
+    days.finality,
+    case when lines.attribution = 'user' then days.user_pull_id else days.total_pull_id end as pull_id
+from lines
+inner join
+    {{ ref("int_usage_day_versions") }} as days
+    on lines.organization_id = days.organization_id
+    and lines.activity_date = days.activity_date
+    and lines.valid_from = days.valid_from
