@@ -10,13 +10,13 @@ import duckdb
 import pytest
 import typer.main
 import yaml
-from worlds import run_main
 
 from onelens_claude.cli import app
 from onelens_claude.settings import Settings, load_settings
+from tests.worlds import run_main
 
 if TYPE_CHECKING:
-    from worlds import World
+    from tests.worlds import World
 
 ROOT = Path(__file__).resolve().parents[2]
 QUERIES = re.findall(
