@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
-from places import NOW, Place, organization
 
 from onelens_claude.fake_api import OrganizationSpec, RunningServer, create_app, running_server
 from onelens_claude.settings import Settings, load_settings
+from tests.organizations import NOW, organization, write_settings_file
+from tests.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,8 +61,8 @@ def set_now(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return lambda moment: monkeypatch.setenv("ONELENS_NOW", moment)
 
 
-class Stage:
-    """A server that stays up for the whole session; each test brings its own app."""
+class SwappedApp:
+    """The app of a server that stays up for the whole session: each test puts its own behind it."""
 
     app: Starlette
 
@@ -71,31 +71,31 @@ class Stage:
 
 
 @pytest.fixture(scope="session")
-def _stages() -> Iterator[Callable[[int], tuple[Stage, RunningServer]]]:
+def _standing_servers() -> Iterator[Callable[[int], tuple[SwappedApp, RunningServer]]]:
     with contextlib.ExitStack() as running:
-        stages: list[tuple[Stage, RunningServer]] = []
+        servers: list[tuple[SwappedApp, RunningServer]] = []
 
-        def stage(number: int) -> tuple[Stage, RunningServer]:
-            while len(stages) <= number:
-                new = Stage()
-                stages.append((new, running.enter_context(running_server(new))))
-            return stages[number]
+        def server(number: int) -> tuple[SwappedApp, RunningServer]:
+            while len(servers) <= number:
+                swapped = SwappedApp()
+                servers.append((swapped, running.enter_context(running_server(swapped))))
+            return servers[number]
 
-        yield stage
+        yield server
 
 
 @pytest.fixture
 def serve(
-    set_now: Callable[[str], None], _stages: Callable[[int], tuple[Stage, RunningServer]]
+    set_now: Callable[[str], None], _standing_servers: Callable[[int], tuple[SwappedApp, RunningServer]]
 ) -> Callable[..., RunningServer]:
     """Serve the given organisations (default: one of five people), with `create_app` options."""
     set_now(NOW)
     numbers = itertools.count()
 
     def start(*specs: OrganizationSpec, **options: Any) -> RunningServer:
-        stage, server = _stages(next(numbers))
-        stage.app = create_app(specs or (organization(),), **{"requests_per_minute": None, **options})
-        return replace(server, app=stage.app)
+        swapped, server = _standing_servers(next(numbers))
+        swapped.app = create_app(specs or (organization(),), **{"requests_per_minute": None, **options})
+        return replace(server, app=swapped.app)
 
     return start
 
@@ -108,16 +108,13 @@ def write_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
 
     def write(organizations: dict[str, tuple[str, str]], **sections: Any) -> Settings:
         """`organizations` is id to (key, base_url)."""
-        content: dict[str, Any] = {"organizations": []}
+        named = []
         for name, (key, base_url) in organizations.items():
-            (tmp_path / f"{name}.key").write_text(key)
-            content["organizations"].append(
-                {"id": name, "api_key_file": str(tmp_path / f"{name}.key"), "base_url": base_url}
-            )
-        content["polling"] = {"requests_per_minute": 100_000, "attempts": 2, "timeout_seconds": 10}
-        content["polling"] |= sections.pop("polling", {})
+            key_file = tmp_path / f"{name}.key"
+            key_file.write_text(key)
+            named.append({"id": name, "api_key_file": str(key_file), "base_url": base_url})
         path = tmp_path / "onelens.yaml"
-        path.write_text(yaml.safe_dump({**content, **sections}))
+        write_settings_file(path, named, **sections)
         monkeypatch.setenv("ONELENS_CONFIG", str(path))
         return load_settings()
 

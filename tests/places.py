@@ -1,6 +1,6 @@
 """Served organisations and the place they land in, for tests of the core; `conftest.py` makes them.
 
-A module of its own: several folders of tests have a conftest, and its name is no address to import from.
+What belongs here: how a test lands days and reads what was landed. What does not: the command line (`worlds.py`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import requests
 
 from onelens_claude.api.endpoints import ENDPOINTS
-from onelens_claude.fake_api import OrganizationSpec
 from onelens_claude.orchestration.resources import Onelens
+from tests.organizations import ask_truth
 
 if TYPE_CHECKING:
     from onelens_claude.api.client import AnalyticsClient
@@ -23,15 +22,6 @@ if TYPE_CHECKING:
     from onelens_claude.fake_api import RunningServer
     from onelens_claude.landing.landing import DayOutcome
     from onelens_claude.settings import Settings
-
-NOW = "2026-11-20T12:00:00Z"
-FIRST_DAY = dt.date(2026, 11, 1)
-"""The first day with data of every served organisation, unless its specification says otherwise."""
-
-
-def organization(api_key: str = "sk-ant-api01-acme", **changes: Any) -> OrganizationSpec:
-    """Specify a small organisation."""
-    return OrganizationSpec(**{"api_key": api_key, "users": 5, "first_day": FIRST_DAY, **changes})
 
 
 @dataclass
@@ -78,14 +68,8 @@ class Place:
         )[0][0]
 
     def truth(self, topic: str, first: str, last: str, name: str = "acme", **parameters: Any) -> dict[str, Any]:
-        answer = requests.get(
-            f"{self.server.base_url}/truth/{topic}",
-            params={"from": first, "to": last, **parameters},
-            headers={"x-api-key": self.settings.organization(name).api_key()},
-            timeout=20,
-        )
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        key = self.settings.organization(name).api_key()
+        return ask_truth(self.server.base_url, key, topic, **{"from": first, "to": last, **parameters})
 
     def true_amount(self, first: str, last: str, name: str = "acme", column: str = "user_amount") -> Decimal:
         return sum((Decimal(row[column]) for row in self.truth("days", first, last, name)["rows"]), Decimal(0))

@@ -22,16 +22,15 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import duckdb
 import requests
-import yaml
 
 from onelens_claude.cli import main
 from onelens_claude.fake_api import OrganizationSpec, RunningServer, create_app, running_server
+from tests.organizations import ask_truth, write_settings_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 COMMAND = Path(sys.executable).with_name("onelens-claude")
-UNHURRIED = 100_000
 
 
 @dataclass(frozen=True)
@@ -93,15 +92,7 @@ class World:
             }
             for name, server in self.servers.items()
         ]
-        polling = {
-            "requests_per_minute": UNHURRIED,
-            "attempts": 2,
-            "timeout_seconds": 10,
-            **sections.pop("polling", {}),
-        }
-        self.folder.mkdir(parents=True, exist_ok=True)
-        content = {"organizations": organizations, "polling": polling, **sections}
-        self.config.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        write_settings_file(self.config, organizations, **sections)
 
     def spec(self, name: str) -> OrganizationSpec:
         tenants = self.servers[name].api.tenants
@@ -138,14 +129,7 @@ class World:
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     def truth(self, name: str, topic: str, **parameters: Any) -> dict[str, Any]:
-        answer = requests.get(
-            f"{self.servers[name].base_url}/truth/{topic}",
-            params=parameters,
-            headers={"x-api-key": self.keys[name]},
-            timeout=60,
-        )
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        return ask_truth(self.servers[name].base_url, self.keys[name], topic, **parameters)
 
     def control(self, name: str, topic: str, **body: Any) -> None:
         answer = requests.post(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from places import organization, small_pages
 
 from onelens_claude import errors
 from onelens_claude.api.client import AnalyticsClient, Page, request_parameters
@@ -22,6 +21,8 @@ from onelens_claude.api.endpoints import COST_DIMENSIONS, ENDPOINTS, Endpoint, Q
 from onelens_claude.api.rate_limit import SharedRateLimit
 from onelens_claude.api.windows import Window
 from onelens_claude.fake_api import Fault
+from tests.organizations import organization
+from tests.places import small_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

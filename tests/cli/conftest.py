@@ -7,22 +7,22 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from worlds import scratch_folder, serving_world
 
-from onelens_claude.fake_api import OrganizationSpec
+from tests.organizations import NOW, organization
+from tests.worlds import scratch_folder, serving_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from worlds import World
+    from onelens_claude.fake_api import OrganizationSpec
+    from tests.worlds import World
 
-NOW = "2026-11-20T12:00:00+00:00"
 FIRST, LAST = "2026-11-16", "2026-11-19"
 SECRET = "sk-ant-api01-very-secret"
 
 
 def small_organization(**changes: Any) -> OrganizationSpec:
-    return OrganizationSpec(**{"api_key": SECRET, "users": 8, "first_day": dt.date.fromisoformat(FIRST), **changes})
+    return organization(**{"api_key": SECRET, "users": 8, "first_day": dt.date.fromisoformat(FIRST), **changes})
 
 
 @pytest.fixture

@@ -7,16 +7,15 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from worlds import process_environment
-
-from onelens_claude.fake_api import OrganizationSpec
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.settings import load_settings
+from tests.organizations import organization
+from tests.worlds import process_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worlds import World
+    from tests.worlds import World
 
 FIRST, LAST = dt.date(2026, 10, 1), dt.date(2026, 11, 19)
 NEW_DAY, SETTLED_COST, SETTLED_ENGAGEMENT = "2026-11-20", "2026-10-21", "2026-11-16"
@@ -47,7 +46,7 @@ def kind(path: str, query: str) -> str:
 def test_a_quiet_day_costs_four_probes_one_request_for_the_week_in_turn_and_the_days_own(
     make_world: Callable[..., World],
 ) -> None:
-    world = make_world({"acme": OrganizationSpec(api_key="sk-acme", users=2, first_day=FIRST)})
+    world = make_world({"acme": organization(users=2, first_day=FIRST)})
     land_and_publish(world)
     log = world.servers["acme"].api.log
     log.clear()

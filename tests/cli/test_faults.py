@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
-    from worlds import World
+    from tests.worlds import World
 
 RANGE = ("--from", FIRST, "--to", LAST)
 DAYS = 4

@@ -18,8 +18,8 @@ from typing import Any
 
 import duckdb
 import pytest
-import scenarios
-from raw_rows import Pull, RawWarehouse
+from tests.dbt_project import scenarios
+from tests.dbt_project.raw_rows import Pull, RawWarehouse
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 

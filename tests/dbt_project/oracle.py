@@ -15,8 +15,8 @@ from onelens_claude.api.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Built
-    from raw_rows import Pull
+    from tests.dbt_project.conftest import Built
+    from tests.dbt_project.raw_rows import Pull
 
 getcontext().prec = 60  # DECIMAL(38, 14) does not fit Python's 28 digits
 

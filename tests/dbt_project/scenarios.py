@@ -10,7 +10,7 @@ import random
 from decimal import Decimal
 from typing import Any
 
-from raw_rows import DAY, RawWarehouse, activity, actor, at, cost, usage
+from tests.dbt_project.raw_rows import DAY, RawWarehouse, activity, actor, at, cost, usage
 
 D = dt.date(2026, 3, 30)
 """The first day of every scenario; the month ends on the next."""

@@ -8,16 +8,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import oracle
+from tests.dbt_project import oracle
 import pytest
-from raw_rows import at
-from scenarios import D
-from test_marts import fact
+from tests.dbt_project.raw_rows import at
+from tests.dbt_project.scenarios import D
+from tests.dbt_project.test_marts import fact
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Built, Dbt
+    from tests.dbt_project.conftest import Built, Dbt
 
 
 @pytest.mark.parametrize(("table", "dimension"), [("product_daily_spend", "product"), ("model_daily_spend", "model")])

@@ -27,7 +27,7 @@ from onelens_claude.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Dbt
+    from tests.dbt_project.conftest import Dbt
 
 FIRST, MIDDLE, LAST = dt.date(2026, 1, 1), dt.date(2026, 2, 3), dt.date(2026, 2, 11)
 THEN, NOW = dt.datetime(2026, 2, 4, 12, tzinfo=dt.UTC), dt.datetime(2026, 2, 12, 12, tzinfo=dt.UTC)

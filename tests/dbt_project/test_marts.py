@@ -6,15 +6,15 @@ import datetime as dt
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import oracle
+from tests.dbt_project import oracle
 import pytest
-from raw_rows import DAY
-from scenarios import D
+from tests.dbt_project.raw_rows import DAY
+from tests.dbt_project.scenarios import D
 
 from onelens_claude.api.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
 
 if TYPE_CHECKING:
-    from conftest import Built, Dbt
+    from tests.dbt_project.conftest import Built, Dbt
 
 FACT_KEYS = {
     "cost": ("organization_id", "activity_date", "user_id", *COST_DIMENSIONS),

@@ -7,15 +7,15 @@ from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from places import organization
+from tests.organizations import organization
 
 from onelens_claude.fake_api.truth import TOKEN_FIELDS, cents_per_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Dbt
-    from places import Place
+    from tests.dbt_project.conftest import Dbt
+    from tests.places import Place
 
 DAY = dt.date(2026, 11, 10)
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import jinja2
-import oracle
+from tests.dbt_project import oracle
 import pytest
-from conftest import PROJECT, Built, Dbt
+from tests.dbt_project.conftest import PROJECT, Built, Dbt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from raw_rows import Pull, cost, insert_pulls
-from scenarios import D
-from test_marts import FACT_KEYS
+from tests.dbt_project.raw_rows import Pull, cost, insert_pulls
+from tests.dbt_project.scenarios import D
+from tests.dbt_project.test_marts import FACT_KEYS
 
 from onelens_claude.api.endpoints import COST_DIMENSIONS
 

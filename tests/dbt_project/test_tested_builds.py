@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
-from raw_rows import DAY, RawWarehouse, cost
-from scenarios import D
+from tests.dbt_project.raw_rows import DAY, RawWarehouse, cost
+from tests.dbt_project.scenarios import D
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Dbt
+    from tests.dbt_project.conftest import Dbt
 
 SELECTED = (
     "--indirect-selection=cautious",

@@ -7,16 +7,16 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from worlds import scratch_folder, serving_world
 
-from onelens_claude.fake_api import OrganizationSpec, Revision
+from onelens_claude.fake_api import Revision
+from tests.organizations import organization
+from tests.worlds import scratch_folder, serving_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worlds import World
-
     from onelens_claude.fake_api.spec import RevisionKind
+    from tests.worlds import World
 
 FIRST, LAST = dt.date(2026, 10, 15), dt.date(2026, 11, 19)
 REVISED = dt.date(2026, 10, 21)
@@ -41,10 +41,10 @@ def loaded() -> Iterator[World]:
     The serving copy as it was after the backfill is kept as `data/first.duckdb`. The clock stands at the backfill.
     """
     here = {
-        "acme": OrganizationSpec(
+        "acme": organization(
             api_key="sk-ant-api01-acme", seed=1, users=30, first_day=FIRST, revisions=(_revision("up", 35),)
         ),
-        "globex": OrganizationSpec(
+        "globex": organization(
             api_key="sk-ant-api01-globex",
             seed=2,
             users=24,
@@ -53,7 +53,7 @@ def loaded() -> Iterator[World]:
             first_day=FIRST,
             revisions=(_revision("new_user"), _revision("down")),
         ),
-        "umbrella": OrganizationSpec(
+        "umbrella": organization(
             api_key="sk-ant-api01-umbrella",
             seed=5,
             users=12,
@@ -64,7 +64,7 @@ def loaded() -> Iterator[World]:
     }
     elsewhere = {
         # the same key on another server: only base_url tells them apart
-        "initech": OrganizationSpec(
+        "initech": organization(
             api_key="sk-ant-api01-acme",
             seed=77,
             users=9,

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 import yaml
-from worlds import process_environment, scratch_folder, serving_world
 
 from onelens_claude.api.endpoints import Family
-from onelens_claude.fake_api import OrganizationSpec, Revision
+from onelens_claude.fake_api import Revision
 from onelens_claude.ledger.held import endpoints_of
 from onelens_claude.orchestration.partitions import PARTITION_END_TAG, PARTITION_START_TAG
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.settings import PROJECT_ROOT, load_settings
+from tests.organizations import organization
+from tests.worlds import process_environment, scratch_folder, serving_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from worlds import World
+    from tests.worlds import World
 
 pytestmark = pytest.mark.daemon
 SECRET = "sk-ant-api01-do-not-show"
@@ -63,7 +64,7 @@ def wait_for(what: Callable[[], Any], seconds: float) -> Any:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    specs = {"acme": OrganizationSpec(api_key=SECRET, users=6, first_day=dt.date(2026, 11, 1))}
+    specs = {"acme": organization(SECRET, users=6)}
     # the real clock: Dagster's own partitions and its daemon know no other
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     with scratch_folder() as folder, serving_world(folder, now.isoformat(), specs) as one:

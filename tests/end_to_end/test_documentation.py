@@ -11,14 +11,14 @@ import duckdb
 import pytest
 import typer.main
 import yaml
-from worlds import process_environment, run_main
 
 from onelens_claude.cli import app
 from onelens_claude.definitions import build_defs
 from onelens_claude.settings import Settings, load_settings
+from tests.worlds import process_environment, run_main
 
 if TYPE_CHECKING:
-    from worlds import World
+    from tests.worlds import World
 
 ROOT = Path(__file__).resolve().parents[2]
 QUERIES = re.findall(

@@ -12,7 +12,7 @@ from .conftest import BACKFILL_AT, DAILY_AT, NEWEST, REVISED_AGES
 from .test_truth import AMOUNTS, COST_KEYS, COUNTERS, USAGE_KEYS, Stage, of_users, sums
 
 if TYPE_CHECKING:
-    from worlds import World
+    from tests.worlds import World
 
 WITHIN = [age for age in REVISED_AGES if age <= 30]
 MARTS = {"fct_claude_costs": ("costs", COST_KEYS, AMOUNTS), "fct_claude_usage": ("usage", USAGE_KEYS, COUNTERS)}

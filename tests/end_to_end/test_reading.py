@@ -10,7 +10,8 @@ from decimal import Decimal
 
 import dagster as dg
 import pytest
-from worlds import COMMAND
+
+from tests.worlds import COMMAND
 
 SQL = """select organization_id, activity_date, total_cents, total_cents * 0.01 as total_usd, null as nothing
 from marts.cost_reconciliation order by all limit 3"""

@@ -20,7 +20,7 @@ from .conftest import BACKFILL_AT, DAILY_AT, FIRST, LAST, REVISED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from worlds import World
+    from tests.worlds import World
 
 ORGANIZATIONS = ("acme", "globex", "initech")
 DIMENSIONS = ("product", "model", "context_window", "inference_geo", "speed")

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from places import organization, small_pages
 
 from onelens_claude import errors
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint
@@ -24,9 +23,11 @@ from onelens_claude.api.windows import Window
 from onelens_claude.fake_api import Fault
 from onelens_claude.landing import fetching
 from onelens_claude.landing.fetching import FetchedPull, PullRequest, fetch, spool_session
+from tests.organizations import organization
+from tests.places import small_pages
 
 if TYPE_CHECKING:
-    from places import Place
+    from tests.places import Place
 
 WINDOW = Window(dt.date(2026, 11, 1), dt.date(2026, 11, 8))
 CAPPED_DAY = dt.date(2026, 11, 10)

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from places import days, organization, small_pages
 
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.api.windows import Window, windows
@@ -30,11 +29,12 @@ from onelens_claude.fake_api import Fault, Revision
 from onelens_claude.landing import appending, fetching, landing
 from onelens_claude.landing.landing import DayStatus
 from onelens_claude.ledger.held import days_to_pull
+from tests.organizations import organization
+from tests.places import days, small_pages
 
 if TYPE_CHECKING:
-    from places import Place
-
     from onelens_claude.landing.landing import DayOutcome
+    from tests.places import Place
 
 FIRST, LAST = "2026-11-01", "2026-11-19"
 COSTS_BY_DAY = replace(ENDPOINTS["user_cost_report"], window_days=1)

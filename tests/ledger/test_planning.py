@@ -6,14 +6,13 @@ import datetime as dt
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from places import organization
-
 from onelens_claude.ledger.planning import plan_backfill
+from tests.organizations import organization
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from places import Place
+    from tests.places import Place
 
 DAYS = (dt.date(2026, 11, 1), dt.date(2026, 11, 19))
 

@@ -14,15 +14,16 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from places import days, organization
 
 from onelens_claude.api.endpoints import PRODUCTS_WITHOUT_FILTER
 from onelens_claude.ledger.planning import plan_backfill
+from tests.organizations import organization
+from tests.places import days
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from places import Place
+    from tests.places import Place
 
 LAST = dt.date(2026, 11, 19)
 NAMES = {"projects": "chat_projects"}

@@ -14,7 +14,7 @@ from onelens_claude.ledger.revisions import revised_days
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from places import Place
+    from tests.places import Place
 
 FIRST, LAST = "2026-11-01", "2026-11-19"
 REPORTS = ("user_usage_report", "user_cost_report", "usage_report", "cost_report")

@@ -6,17 +6,17 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
-from places import days, organization
 
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.clock import naive_utc, utc_now
 from onelens_claude.fake_api import Fault
 from onelens_claude.ledger.status import State, all_statuses, endpoint_status, in_spans, missing_days
+from tests.organizations import organization
+from tests.places import days
 
 if TYPE_CHECKING:
-    from places import Place
-
     from onelens_claude.ledger.status import EndpointStatus
+    from tests.places import Place
 
 
 def status(here: Place, endpoint: str = "user_cost_report", name: str = "acme") -> EndpointStatus:

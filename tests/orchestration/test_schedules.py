@@ -69,7 +69,7 @@ def test_a_day_missing_in_between_is_where_the_range_begins(place, tick):
 
 
 def test_one_organisations_gap_is_enough(place, tick):
-    from places import organization
+    from tests.organizations import organization
 
     here = place({"acme": organization(), "beta": organization("beta", seed=2)})
     for endpoint in here.settings.endpoints():

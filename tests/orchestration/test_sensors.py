@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
-from places import organization
 
 from onelens_claude.fake_api import Fault, Revision
 from onelens_claude.orchestration import sensors
 from onelens_claude.orchestration.partitions import PARTITION_END_TAG, PARTITION_START_TAG
+from tests.organizations import organization
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from places import Place
+    from tests.places import Place
 
 REPORTS = ("user_usage_report", "user_cost_report", "usage_report", "cost_report")
 

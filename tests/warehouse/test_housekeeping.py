@@ -13,7 +13,7 @@ from onelens_claude.warehouse.housekeeping import tidy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from places import Place
+    from tests.places import Place
 
 DAY = "2026-11-13"
 

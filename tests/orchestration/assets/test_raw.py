@@ -11,19 +11,16 @@ import dagster as dg
 import pytest
 
 from onelens_claude.definitions import build_defs
-from onelens_claude.fake_api import Fault, OrganizationSpec, Revision
+from onelens_claude.fake_api import Fault, Revision
 from onelens_claude.orchestration.assets.raw import IngestConfig
 from onelens_claude.orchestration.jobs import raw_config
 from onelens_claude.orchestration.partitions import range_tags
+from tests.organizations import organization
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 DAY = "2026-11-18"
-
-
-def organization(key: str = "sk-ant-api01-acme", **changes: Any) -> OrganizationSpec:
-    return OrganizationSpec(**{"api_key": key, "users": 5, "first_day": dt.date(2026, 11, 1), **changes})
 
 
 class Run:
