@@ -16,7 +16,7 @@ ROOMS = (
     ("clock",),
     ("api",),
     ("settings", "warehouse"),
-    ("landing",),
+    ("landing", "frames"),
     ("ledger",),
     ("orchestration",),
     ("definitions",),
