@@ -1,5 +1,10 @@
 with
-    sightings as (select * from {{ ref("stg_project_sightings") }}),
+    answers as (
+        select answers.*, pulls.fetched_at, pulls.pull_sequence
+        from {{ ref("stg_project_answers") }} as answers
+        inner join {{ ref("stg_pulls") }} as pulls on answers.pull_id = pulls.pull_id
+        where pulls.status = 'complete'
+    ),
 
     ranked as (
         select
@@ -12,7 +17,7 @@ with
                 partition by organization_id, project_id, created_by_user_id is not null
                 order by fetched_at desc, pull_sequence desc, activity_date desc
             ) as creator_rank
-        from sightings
+        from answers
     ),
 
     projects as (
@@ -20,7 +25,7 @@ with
             organization_id,
             project_id,
             max(case when newest_rank = 1 then project_name end) as latest_project_name,
-            max(case when newest_rank = 1 then created_by_user_id end) as told_creator_id,
+            max(case when newest_rank = 1 then created_by_user_id end) as latest_creator_id,
             max(case when creator_rank = 1 then created_by_user_id end) as created_by_user_id
         from ranked
         group by organization_id, project_id
@@ -31,10 +36,10 @@ select
     projects.project_id,
     projects.latest_project_name,
     projects.created_by_user_id,
-    -- told before and no more: the account is gone. Never told: nobody knows
+    -- reported before and no more: the account is gone. Never reported: nobody knows
     case
         when projects.created_by_user_id is not null
-        then projects.told_creator_id is null or coalesce(users.is_account_deleted, false)
+        then projects.latest_creator_id is null or coalesce(users.is_account_deleted, false)
     end as is_creator_deleted
 from projects
 left join

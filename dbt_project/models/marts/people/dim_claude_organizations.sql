@@ -1,7 +1,7 @@
 with
-    organizations as (select * from {{ source("claude_raw", "organizations") }}),
+    organizations as (select * from {{ ref("stg_organizations") }}),
 
-    told_ids as (
+    api_ids as (
         select
             organization_id,
             api_organization_id,
@@ -53,11 +53,11 @@ select
     organizations.organization_id,
     organizations.name,
     organizations.plan,
-    told_ids.api_organization_id,
+    api_ids.api_organization_id,
     organizations.revision_days,
     known_periods.first_known_date,
     known_periods.complete_through,
     known_periods.final_through
 from organizations
-left join told_ids on organizations.organization_id = told_ids.organization_id and told_ids.newest_rank = 1
+left join api_ids on organizations.organization_id = api_ids.organization_id and api_ids.newest_rank = 1
 left join known_periods on organizations.organization_id = known_periods.organization_id

@@ -1,12 +1,12 @@
 with
-    sightings as (select * from {{ ref("int_user_sightings") }}),
+    account_states as (select * from {{ ref("int_account_states") }}),
 
-    -- newest first: whole sightings, those that tell a name, those that tell an address
+    -- newest first: whole states, those with a name, those with an address
     ranked as (
         select
             *,
             row_number() over (
-                partition by organization_id, user_id, is_account_state_told
+                partition by organization_id, user_id, is_account_state_reported
                 order by fetched_at desc, pull_sequence desc, newest_activity_date desc, email, name
             ) as state_rank,
             row_number() over (
@@ -17,20 +17,21 @@ with
                 partition by organization_id, user_id, email is not null
                 order by fetched_at desc, pull_sequence desc, newest_activity_date desc, email
             ) as email_rank
-        from sightings
+        from account_states
     ),
 
     users as (
         select
             organization_id,
             user_id,
-            max(case when is_account_state_told and state_rank = 1 then cast(is_deleted as integer) end)
+            max(case when is_account_state_reported and state_rank = 1 then cast(is_deleted as integer) end)
             = 1 as is_newest_deleted,
-            max(case when is_account_state_told and state_rank = 1 then email end) as newest_state_email,
-            max(case when is_account_state_told and state_rank = 1 then name end) as newest_state_name,
+            max(case when is_account_state_reported and state_rank = 1 then email end) as newest_state_email,
+            max(case when is_account_state_reported and state_rank = 1 then name end) as newest_state_name,
             max(case when email is not null and email_rank = 1 then email end) as newest_email,
             max(case when name is not null and name_rank = 1 then name end) as newest_name,
-            -- once an account is deleted it stays so, whatever an older payload or a later replay of one says
+            -- once an account is deleted it stays so, whatever an older payload or a later replay of one
+            -- holds
             max(
                 case
                     when email is null and name = 'Deleted User' and coalesce(is_deleted, true) then 1 else 0
@@ -49,7 +50,7 @@ select
     case
         when is_account_deleted
         then null
-        -- a member who left keeps what the API still says, and no more
+        -- a member who left keeps what the API still reports, and no more
         when is_newest_deleted
         then newest_state_email
         else newest_email
