@@ -53,11 +53,11 @@ def measure(work: Path, base_url: str, days: int) -> dict[str, Any]:
     """Backfill `days` days through `ingest_job`, build the marts, then run `daily_job` on the next day."""
     from onelens_claude.cli.pulling import DAILY_CONFIG
     from onelens_claude.cli.runs import run_job
+    from onelens_claude.ledger.due import due_range
     from onelens_claude.orchestration.assets.raw import IngestConfig
     from onelens_claude.orchestration.jobs import raw_config
     from onelens_claude.orchestration.partitions import range_tags
     from onelens_claude.orchestration.resources import Onelens
-    from onelens_claude.orchestration.schedules import due_range
 
     last = FIRST_DAY + dt.timedelta(days=days - 1)
     settings = _settings(work, base_url)
@@ -77,7 +77,7 @@ def measure(work: Path, base_url: str, days: int) -> dict[str, Any]:
         _require(run_job("marts_job", settings))
     _set_clock(last + dt.timedelta(days=1))
     with costing() as daily:
-        with Onelens(settings).warehouse().writer() as connection:
+        with Onelens(settings).warehouse().working_reader() as connection:
             due = due_range(connection, settings)
         published = settings.serving_path.stat().st_mtime_ns
         _require(run_job("daily_job", settings, tags=range_tags(*due), config=DAILY_CONFIG))

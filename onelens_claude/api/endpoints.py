@@ -259,6 +259,11 @@ OPTIONAL_ENDPOINTS = tuple(endpoint.name for endpoint in _ALL if endpoint.is_opt
 ENDPOINTS: Mapping[str, Endpoint] = {endpoint.name: endpoint for endpoint in _ALL}
 
 
+def endpoints_of(family: Family) -> list[Endpoint]:
+    """Return the endpoints of one family, in the order above."""
+    return [endpoint for endpoint in ENDPOINTS.values() if endpoint.family is family]
+
+
 def first_available_day(today: dt.date) -> dt.date:
     """Return the oldest day the API answers for on `today` (UTC)."""
     return max(FIRST_DAY, today - dt.timedelta(days=HISTORY_DAYS))

@@ -6,21 +6,21 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from onelens_claude.api.endpoints import Family
+from onelens_claude.api.endpoints import Family, endpoints_of
 from onelens_claude.cli.output import note
 from onelens_claude.cli.ranges import backfill_plan, backfill_range, in_words, organizations_of
 from onelens_claude.cli.runs import JobResult, run_job
 from onelens_claude.clock import utc_now
 from onelens_claude.errors import ApiError
 from onelens_claude.ledger.backfills import begin, finish
-from onelens_claude.ledger.held import endpoints_of
+from onelens_claude.ledger.due import due_range
+from onelens_claude.ledger.revisions import revised_windows
 from onelens_claude.ledger.status import Missing, all_statuses, missing_days
 from onelens_claude.orchestration.assets.raw import IngestConfig
 from onelens_claude.orchestration.jobs import raw_config
 from onelens_claude.orchestration.partitions import range_tags
 from onelens_claude.orchestration.resources import Onelens
-from onelens_claude.orchestration.schedules import due_range
-from onelens_claude.orchestration.sensors import revised_windows, revision_config
+from onelens_claude.orchestration.sensors import revision_config
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -97,7 +97,7 @@ def _missing(settings: Settings, days: tuple[dt.date, dt.date], org: str | None,
 
 def run_daily(settings: Settings, *, verbose: bool = False) -> dict[str, Any]:
     """Pull revised days, then run `daily_job` over what is due; return what to print."""
-    with Onelens(settings).warehouse().writer() as connection:
+    with Onelens(settings).warehouse().working_reader() as connection:
         first, last = due_range(connection, settings)
     results = _pull_revised(settings, verbose=verbose)
     note(f"Pulling what is due from {first} to {last}.")
@@ -111,7 +111,9 @@ def _pull_revised(settings: Settings, *, verbose: bool) -> list[JobResult]:
     results = []
     for organization in settings.organizations:
         try:
-            found = revised_windows(onelens, organization.id)
+            found = revised_windows(
+                onelens.warehouse(), onelens.client(organization), revision_days=settings.polling.revision_days
+            )
         except ApiError as error:
             note(f"Could not look for revised days: {error}")
             continue

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from onelens_claude.api.endpoints import Endpoint, Shape, first_available_day, newest_possible_day
 from onelens_claude.api.rate_limit import usable_rate
 from onelens_claude.api.windows import windows
-from onelens_claude.clock import naive_utc, utc_now
-from onelens_claude.ledger.held import held_days
+from onelens_claude.clock import utc_now
+from onelens_claude.ledger.held import not_pulled_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -86,8 +86,7 @@ def _wanted(
     wanted = [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]
     if not (connection and pulled_since and wanted):
         return wanted
-    held = held_days(connection, organization.id, endpoint, first, last)
-    return [day for day in wanted if day not in held or held[day].fetched_at < naive_utc(pulled_since)]
+    return not_pulled_since(connection, organization.id, endpoint, wanted, pulled_since)
 
 
 def _rows_and_requests(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import tempfile
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ from onelens_claude.clock import utc_now
 from onelens_claude.errors import ApiError, StoppedError
 from onelens_claude.landing.appending import append_pulls
 from onelens_claude.landing.fetching import PullRequest, fetch
+from onelens_claude.ledger.due import ROUNDING_DUST_CENTS
 from onelens_claude.ledger.held import held_days
 from onelens_claude.warehouse.raw_tables import create_raw_tables, is_current
 
@@ -39,14 +41,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from onelens_claude.api.client import AnalyticsClient
+    from onelens_claude.api.windows import Window
     from onelens_claude.warehouse.files import Warehouse
 
 _log = logging.getLogger(__name__)
 _WEEK = 7
 _USERS_WEEK = Query("users_week", by_day=False)
 _USERS_DAYS = Query("users_days")
-_ROUNDING_DUST_CENTS = "0.01"
-"""A week's sum may be rounded otherwise than its days' sums."""
+_LONGEST_RUN = 31
+"""Days."""
 
 _COMPARED = {
     "cost_report": (*COST_DIMENSIONS, "amount", "list_amount"),
@@ -60,6 +63,26 @@ _COMPARED = {
         "requests",
     ),
 }
+
+
+def revised_windows(
+    warehouse: Warehouse, client: AnalyticsClient, *, revision_days: int, seconds: float | None = None
+) -> list[Window]:
+    """Return the spans of days of the client's organisation that changed since they were pulled.
+
+    Raises as `revised_days`; StoppedError where it takes longer than `seconds`.
+    """
+    if not warehouse.serving_path.exists():
+        return []
+    alarm = threading.Timer(seconds, client.stop) if seconds is not None else None
+    try:
+        if alarm:
+            alarm.start()
+        days = revised_days(warehouse, client, revision_days=revision_days)
+    finally:
+        if alarm:
+            alarm.cancel()
+    return windows(days, _LONGEST_RUN)
 
 
 def revised_days(
@@ -173,7 +196,7 @@ def _differs_by_user(
         from probed full join held using (user_id)
         where abs(coalesce(probed.cents, 0) - coalesce(held.cents, 0)) > $dust::decimal(38, 12)
             or abs(coalesce(probed.list_cents, 0) - coalesce(held.list_cents, 0)) > $dust::decimal(38, 12)""",
-        {"organization_id": organization_id, "days": days, "files": files, "dust": _ROUNDING_DUST_CENTS},
+        {"organization_id": organization_id, "days": days, "files": files, "dust": ROUNDING_DUST_CENTS},
     ).fetchone()
     return bool(row and row[0])
 

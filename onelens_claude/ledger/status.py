@@ -10,10 +10,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from onelens_claude.api.endpoints import FIRST_DAY, Endpoint, Family, first_available_day, newest_possible_day
+from onelens_claude.api.endpoints import (
+    FIRST_DAY,
+    Endpoint,
+    Family,
+    endpoints_of,
+    first_available_day,
+    newest_possible_day,
+)
 from onelens_claude.api.windows import windows
 from onelens_claude.clock import naive_utc
-from onelens_claude.ledger.held import endpoints_of, first_expected_day, held_days
+from onelens_claude.ledger.held import first_expected_day, held_days, not_pulled_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -162,9 +169,8 @@ def missing_days(
     """Return which days of a span (inclusive) were not pulled since a moment, though the API has them; else null."""
     first = max(span[0], first_available_day(now.date()), organization.backfill_start)
     last = min(span[1], newest_possible_day(now, endpoint.family))
-    held = held_days(connection, organization.id, endpoint, first, last) if first <= last else {}
     began = naive_utc(since)
-    missing = [day for day in _days(first, last) if day not in held or held[day].fetched_at < began]
+    missing = not_pulled_since(connection, organization.id, endpoint, _days(first, last), since)
     late = _late_days(connection, organization.id, endpoint, missing, last, since=began)
     days = tuple(day for day in missing if day not in late)
     if not days:

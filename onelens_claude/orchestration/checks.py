@@ -11,8 +11,9 @@ import duckdb
 
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint
 from onelens_claude.clock import utc_now
+from onelens_claude.ledger.due import ROUNDING_DUST_CENTS
 from onelens_claude.ledger.status import EndpointStatus, endpoint_status, in_spans
-from onelens_claude.orchestration.assets.raw import GROUP, ROUNDING_DUST_CENTS, WRITER_POOL
+from onelens_claude.orchestration.assets.raw import GROUP, WRITER_POOL
 from onelens_claude.orchestration.resources import Onelens
 
 _MARTS = "marts"
@@ -36,7 +37,7 @@ def _build_completeness(endpoint: Endpoint) -> dg.AssetChecksDefinition:
         settings = onelens.settings()
         if endpoint not in settings.endpoints():
             return dg.AssetCheckResult(passed=True, description="Switched off in the settings (optional_endpoints).")
-        with onelens.warehouse().writer() as connection:
+        with onelens.warehouse().working_reader() as connection:
             found = [
                 endpoint_status(
                     connection,
@@ -86,7 +87,7 @@ def _build_drift(endpoint: Endpoint) -> dg.AssetChecksDefinition:
     def no_new_fields(
         context: dg.AssetCheckExecutionContext, onelens: dg.ResourceParam[Onelens]
     ) -> dg.AssetCheckResult:
-        with onelens.warehouse().writer() as connection:
+        with onelens.warehouse().working_reader() as connection:
             rows = connection.execute(
                 """select field, drift.organization_id, first_seen_at, run_id is not distinct from $run_id as is_new
                 from claude_raw.schema_drift as drift
@@ -197,7 +198,7 @@ def _build_mart_check(
         asset=dg.AssetKey([_MARTS, table]), name=name, description=description, blocking=blocking, pool=WRITER_POOL
     )
     def check(onelens: dg.ResourceParam[Onelens]) -> dg.AssetCheckResult:
-        with onelens.warehouse().writer() as connection:
+        with onelens.warehouse().working_reader() as connection:
             columns, rows = _fetch(connection, sql)
         metadata: dict[str, Any] = {"rows": len(rows)}
         if rows:

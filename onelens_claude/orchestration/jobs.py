@@ -5,8 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from onelens_claude.api.endpoints import ENDPOINTS, Family
-from onelens_claude.ledger.held import endpoints_of
+from onelens_claude.api.endpoints import ENDPOINTS, Family, endpoints_of
 from onelens_claude.orchestration.assets.raw import GROUP, WRITER_POOL, IngestConfig
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.warehouse.housekeeping import tidy

@@ -1,40 +1,11 @@
-"""The schedules."""
-
-import datetime as dt
+"""The schedules: when a job runs. Which days it is then about is asked of the ledger (`ledger/due.py`)."""
 
 import dagster as dg
-import duckdb
 
-from onelens_claude.api.endpoints import Family, newest_possible_day
-from onelens_claude.clock import utc_now
 from onelens_claude.errors import SettingsError
-from onelens_claude.ledger.held import days_to_pull
+from onelens_claude.ledger.due import due_range
 from onelens_claude.orchestration.partitions import range_tags
 from onelens_claude.orchestration.resources import Onelens
-from onelens_claude.settings import Settings
-
-
-def due_range(connection: duckdb.DuckDBPyConnection | None, settings: Settings) -> tuple[dt.date, dt.date]:
-    """Return the oldest and newest day that `daily` looks at.
-
-    From the oldest due day of any endpoint, to the newest day of either family that can exist.
-    """
-    now = utc_now()
-    newest = {family: newest_possible_day(now, family) for family in Family}
-    first = min(newest.values())
-    if connection is not None:
-        for organization in settings.organizations:
-            for endpoint in settings.endpoints():
-                due = days_to_pull(
-                    connection,
-                    organization.id,
-                    endpoint,
-                    revision_days=settings.polling.revision_days,
-                    backfill_start=organization.backfill_start,
-                    now=now,
-                )
-                first = min([first, *due[:1]])
-    return first, max(newest.values())
 
 
 @dg.schedule(

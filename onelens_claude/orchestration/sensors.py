@@ -1,49 +1,26 @@
-"""The sensors."""
+"""The sensors: when to look, and the run that is asked for. What they look for is in `ledger/revisions.py`."""
 
 import datetime as dt
 import json
-import threading
 import time
 from collections.abc import Iterator
 
 import dagster as dg
 
-from onelens_claude.api.endpoints import ENDPOINTS, Family
-from onelens_claude.api.windows import Window, windows
+from onelens_claude.api.endpoints import ENDPOINTS, Family, endpoints_of
+from onelens_claude.api.windows import Window
 from onelens_claude.clock import utc_now
 from onelens_claude.errors import OnelensError
-from onelens_claude.ledger.held import endpoints_of, held_days
-from onelens_claude.ledger.revisions import revised_days
+from onelens_claude.ledger.held import held_days
+from onelens_claude.ledger.revisions import revised_windows
 from onelens_claude.orchestration.assets.raw import IngestConfig
 from onelens_claude.orchestration.jobs import raw_config
 from onelens_claude.orchestration.partitions import range_tags
 from onelens_claude.orchestration.resources import Onelens
 
 _PROBE_EVERY = dt.timedelta(hours=20)
-_LONGEST_RUN = 31
 _SECONDS_PER_TICK = 40.0
 """The daemon gives up on an evaluation after 60; a backfill may hold up the probes, for they share its limit."""
-
-
-def revised_windows(onelens: Onelens, organization_id: str, *, seconds: float | None = None) -> list[Window]:
-    """Return the spans of days of one organisation that changed since they were pulled; empty when none did.
-
-    Raises the client's ApiErrors, WarehouseError, and StoppedError where it takes longer than `seconds`.
-    """
-    settings = onelens.settings()
-    warehouse = onelens.warehouse()
-    if not warehouse.serving_path.exists():
-        return []
-    client = onelens.client(settings.organization(organization_id))
-    alarm = threading.Timer(seconds, client.stop) if seconds is not None else None
-    try:
-        if alarm:
-            alarm.start()
-        days = revised_days(warehouse, client, revision_days=settings.polling.revision_days)
-    finally:
-        if alarm:
-            alarm.cancel()
-    return windows(days, _LONGEST_RUN)
 
 
 def revision_config(organization_id: str) -> dg.RunConfig:
@@ -64,7 +41,7 @@ def revised_days_sensor(
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Probe the organisations that are due; the cursor keeps when each was probed last."""
     try:
-        organizations = onelens.settings().organizations
+        settings = onelens.settings()
     except OnelensError as error:
         yield dg.SkipReason(str(error))
         return
@@ -72,14 +49,19 @@ def revised_days_sensor(
     now = utc_now()
     deadline = time.monotonic() + _SECONDS_PER_TICK
     requested, skipped = 0, ["No stored day changed."]
-    for organization in organizations:
+    for organization in settings.organizations:
         last = probed.get(organization.id)
         if last and now - dt.datetime.fromisoformat(last) < _PROBE_EVERY:
             continue
         if time.monotonic() >= deadline:
             break  # the others are still due in the next evaluation
         try:
-            found = revised_windows(onelens, organization.id, seconds=deadline - time.monotonic())
+            found = revised_windows(
+                onelens.warehouse(),
+                onelens.client(organization),
+                revision_days=settings.polling.revision_days,
+                seconds=deadline - time.monotonic(),
+            )
         except OnelensError as error:
             context.log.warning("%s", error)
             skipped = [str(error), *skipped[:-1]]

@@ -79,15 +79,41 @@ class Warehouse:
 
         WarehouseError where the file cannot be opened, or a disk that is full (or the like) ends a statement inside.
         """
+        with self.writer_lock(), self._writable() as connection:
+            yield connection
+
+    @contextmanager
+    def working_reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the working file read-only, under the lock: what is there now, published or not.
+
+        A file that is missing or of an earlier version is first made what `writer` would make it.
+        """
         with self.writer_lock():
-            connection = self._connect()
+            if not self._has_current_tables():
+                with self._writable():
+                    pass
+            connection = self._connect(read_only=True)
             try:
-                create_raw_tables(connection)
                 yield connection
-            except _FILE_ERRORS as error:
-                raise self._write_error(error) from None
             finally:
-                self._close(connection)
+                connection.close()
+
+    @contextmanager
+    def _writable(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        connection = self._connect()
+        try:
+            create_raw_tables(connection)
+            yield connection
+        except _FILE_ERRORS as error:
+            raise self._write_error(error) from None
+        finally:
+            self._close(connection)
+
+    def _has_current_tables(self) -> bool:
+        if not self.path.exists():
+            return False
+        with self._connect(read_only=True) as connection:
+            return is_current(connection)
 
     def upgrade(self) -> None:
         """Bring the raw tables of a working file that an earlier version wrote up to date; the next build publishes."""
@@ -148,17 +174,18 @@ class Warehouse:
         with open_serving_copy(self.serving_path) as connection:
             yield connection
 
-    def _connect(self) -> duckdb.DuckDBPyConnection:
+    def _connect(self, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
         """Open the file, waiting for whoever has it open without our lock: the dbt of a run that was killed."""
+        purpose = "reading" if read_only else "writing"
         deadline = time.monotonic() + _ORPHAN_SECONDS
         reported = False
         while True:
             try:
-                connection = duckdb.connect(str(self.path), config=_WRITER_CONFIG)
+                connection = duckdb.connect(str(self.path), read_only=read_only, config=_WRITER_CONFIG)
                 break
             except duckdb.Error as error:
                 if _HELD_BY_ANOTHER not in str(error) or time.monotonic() > deadline:
-                    raise WarehouseError(f"{self.path}: cannot be opened for writing: {error}") from None
+                    raise WarehouseError(f"{self.path}: cannot be opened for {purpose}: {error}") from None
                 if not reported:
                     _log.warning("Waiting for another process that has %s open: %s", self.path, error)
                 reported = True

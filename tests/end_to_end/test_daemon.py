@@ -14,9 +14,8 @@ import pytest
 import requests
 import yaml
 
-from onelens_claude.api.endpoints import Family
+from onelens_claude.api.endpoints import Family, endpoints_of
 from onelens_claude.fake_api import Revision
-from onelens_claude.ledger.held import endpoints_of
 from onelens_claude.orchestration.partitions import PARTITION_END_TAG, PARTITION_START_TAG
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.settings import PROJECT_ROOT, load_settings

@@ -28,7 +28,7 @@ from onelens_claude.errors import WarehouseError
 from onelens_claude.fake_api import Fault, Revision
 from onelens_claude.landing import appending, fetching, landing
 from onelens_claude.landing.landing import DayStatus
-from onelens_claude.ledger.held import days_to_pull
+from onelens_claude.ledger.due import days_to_pull
 from tests.organizations import organization
 from tests.places import days, small_pages
 

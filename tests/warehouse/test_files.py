@@ -281,6 +281,28 @@ def test_a_full_disk_is_one_clear_error_and_what_was_there_stays(files, use, wor
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
 
 
+# reading the working file
+
+
+def test_the_working_reader_sees_what_is_not_published_and_cannot_write(files):
+    put(files, 1)
+    with files.working_reader() as connection:
+        assert numbers(connection) == [1]
+        with pytest.raises(duckdb.InvalidInputException, match="read-only"):
+            connection.execute("insert into numbers values (2)")
+    put(files, 2)  # the file is free again
+
+
+def test_the_working_reader_makes_a_file_that_is_missing_or_of_an_earlier_version(files):
+    with files.working_reader() as connection:
+        assert connection.execute("select count(*) from claude_raw.pulls").fetchone() == (0,)
+    with files.writer() as connection:
+        connection.execute("drop table claude_raw.schema_drift")
+        connection.execute("comment on table claude_raw.pulls is 'an earlier version'")
+    with files.working_reader() as connection:
+        assert connection.execute("select count(*) from claude_raw.schema_drift").fetchone() == (0,)
+
+
 # the serving copy
 
 
@@ -373,6 +395,8 @@ def test_what_a_killed_writer_had_committed_is_published(files):
     put(files, 1)
     subprocess.run([sys.executable, "-c", CRASHED_WRITER, str(files.path), str(files.serving_path)], check=False)
     assert files.path.with_name("w.duckdb.wal").exists()
+    with files.working_reader() as connection:
+        assert numbers(connection) == [1, 2]
     files.publish()
     with files.reader() as connection:
         assert numbers(connection) == [1, 2]

@@ -14,9 +14,9 @@ import dagster as dg
 from pydantic import Field
 
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint, Family
-from onelens_claude.clock import naive_utc
 from onelens_claude.landing.landing import DayOutcome, DayStatus, Landing
-from onelens_claude.ledger.held import days_to_pull, held_days, overdrawn_days
+from onelens_claude.ledger.due import days_to_pull, overdrawn_days
+from onelens_claude.ledger.held import not_pulled_since
 from onelens_claude.orchestration.event_log import batch_of
 from onelens_claude.orchestration.partitions import daily_partitions
 from onelens_claude.orchestration.private_apis import NO_EVENT_MARK
@@ -26,7 +26,6 @@ GROUP = "claude_raw"
 OWNER = "team:finops"
 WRITER_POOL = "warehouse_writer"
 """Everything that writes the warehouse takes its one slot."""
-ROUNDING_DUST_CENTS = "0.01"
 _TOLD_EVERY = 120.0
 """Seconds: a window of many users has hundreds of pages before its pull is done."""
 _FRESH_FOR = {Family.COST: dt.timedelta(hours=36), Family.ENGAGEMENT: dt.timedelta(days=5)}
@@ -130,7 +129,7 @@ def _due(
     onelens: Onelens, endpoint: Endpoint, organizations: list[str], days: list[dt.date]
 ) -> dict[str, list[dt.date]]:
     settings = onelens.settings()
-    with onelens.warehouse().writer() as connection:
+    with onelens.warehouse().working_reader() as connection:
         return {
             organization: days_to_pull(
                 connection,
@@ -147,12 +146,11 @@ def _due(
 def _not_pulled_since(
     onelens: Onelens, endpoint: Endpoint, wanted: Mapping[str, list[dt.date]], since: dt.datetime
 ) -> dict[str, list[dt.date]]:
-    with onelens.warehouse().writer() as connection:
-        left = {}
-        for organization, days in wanted.items():
-            held = held_days(connection, organization, endpoint, min(days), max(days)) if days else {}
-            left[organization] = [day for day in days if day not in held or held[day].fetched_at < naive_utc(since)]
-    return left
+    with onelens.warehouse().working_reader() as connection:
+        return {
+            organization: not_pulled_since(connection, organization, endpoint, days, since)
+            for organization, days in wanted.items()
+        }
 
 
 def _pull_overdrawn_again(
@@ -166,11 +164,11 @@ def _pull_overdrawn_again(
     for one in outcomes:
         if one.status is DayStatus.LOADED:
             loaded[one.organization_id].append(one.day)
-    with onelens.warehouse().writer() as connection:
+    with onelens.warehouse().working_reader() as connection:
         overdrawn = {
             organization: found
             for organization, days in loaded.items()
-            if (found := overdrawn_days(connection, organization, days, ROUNDING_DUST_CENTS))
+            if (found := overdrawn_days(connection, organization, days))
         }
     if not overdrawn:
         return outcomes

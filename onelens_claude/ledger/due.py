@@ -1,0 +1,139 @@
+"""Which days need a pull: new, missing, incomplete, due to settle, or of answers that do not fit together.
+
+What is here: the rules by which a day is asked for again, and their constants.
+What to add here: another reason to pull a day that the ledger alone can tell.
+What must not go here: what the API has to be asked for (`revisions.py`), pulling (`landing`), anything of Dagster.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from onelens_claude.api.endpoints import FIRST_DAY, Endpoint, Family, first_available_day, newest_possible_day
+from onelens_claude.clock import naive_utc, utc_now
+from onelens_claude.ledger.held import first_expected_day, held_days
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import duckdb
+
+    from onelens_claude.settings import Settings
+
+ENGAGEMENT_SETTLE_DAYS = 4
+"""Engagement figures may move by a few percent for some days: each day is pulled once more after this many."""
+ROUNDING_DUST_CENTS = "0.01"
+"""The API rounds each row: sums of different rows may differ by this much and still be the same amount."""
+
+
+def days_to_pull(
+    connection: duckdb.DuckDBPyConnection,
+    organization_id: str,
+    endpoint: Endpoint,
+    *,
+    revision_days: int,
+    days: Iterable[dt.date] | None = None,
+    backfill_start: dt.date = FIRST_DAY,
+    now: dt.datetime | None = None,
+) -> list[dt.date]:
+    """Return the days that `daily` has to pull, oldest first: new, missing, incomplete, and those to settle.
+
+    Looked at are `days`, or everything from the oldest day ever asked for to the newest that can exist. What the API
+    no longer holds, and what lies before `backfill_start`, is left as it is. A day is
+    settled by one pull after its last possible change (cost: `revision_days`; engagement: ENGAGEMENT_SETTLE_DAYS).
+    """
+    now = now or utc_now()
+    newest = newest_possible_day(now, endpoint.family)
+    if days is None:
+        first = first_expected_day(connection, organization_id, endpoint) or newest
+        days = [first + dt.timedelta(days=n) for n in range((newest - first).days + 1)] or [newest]
+    oldest = max(first_available_day(now.date()), backfill_start)
+    candidates = [day for day in sorted(days) if oldest <= day <= newest]
+    if not candidates:
+        return []
+    held = held_days(connection, organization_id, endpoint, candidates[0], candidates[-1])
+    settle = dt.timedelta(days=1 + (revision_days if endpoint.family is Family.COST else ENGAGEMENT_SETTLE_DAYS))
+
+    def is_due(day: dt.date) -> bool:
+        if day not in held or not held[day].is_complete(day):
+            return True
+        settled_at = dt.datetime.combine(day, dt.time()) + settle
+        return held[day].fetched_at < settled_at <= naive_utc(now)
+
+    return [day for day in candidates if is_due(day)]
+
+
+def due_range(connection: duckdb.DuckDBPyConnection | None, settings: Settings) -> tuple[dt.date, dt.date]:
+    """Return the oldest and newest day that `daily` looks at.
+
+    From the oldest due day of any endpoint, to the newest day of either family that can exist.
+    """
+    now = utc_now()
+    newest = {family: newest_possible_day(now, family) for family in Family}
+    first = min(newest.values())
+    if connection is not None:
+        for organization in settings.organizations:
+            for endpoint in settings.endpoints():
+                due = days_to_pull(
+                    connection,
+                    organization.id,
+                    endpoint,
+                    revision_days=settings.polling.revision_days,
+                    backfill_start=organization.backfill_start,
+                    now=now,
+                )
+                first = min([first, *due[:1]])
+    return first, max(newest.values())
+
+
+def overdrawn_days(
+    connection: duckdb.DuckDBPyConnection, organization_id: str, days: Iterable[dt.date]
+) -> list[dt.date]:
+    """Return the days on which the users' rows add up to more than the organisation's total, beyond rounding dust.
+
+    The two answers are then of different moments; pulling the day again mends it.
+    """
+    wanted = sorted(set(days))
+    if not wanted:
+        return []
+    rows = connection.execute(
+        f"""with {_CURRENT_DAYS},
+        totals as (
+            select activity_date, sum(amount) as cents
+            from claude_raw.cost_report_rows
+            join (select pull_id, activity_date from current_days where endpoint = 'cost_report')
+                using (pull_id, activity_date)
+            where query = 'total'
+            group by all
+        ),
+        users as (
+            select activity_date, sum(amount) as cents
+            from claude_raw.user_cost_report_rows
+            join (select pull_id, activity_date from current_days where endpoint = 'user_cost_report')
+                using (pull_id, activity_date)
+            group by all
+        ),
+        both_held as (
+            select activity_date from current_days group by activity_date having count(*) = 2
+        )
+        select activity_date
+        from both_held
+        join users using (activity_date)
+        left join totals using (activity_date)
+        where users.cents - coalesce(totals.cents, 0) > $dust_cents::decimal(38, 12)
+        order by activity_date""",
+        {"organization_id": organization_id, "days": wanted, "dust_cents": ROUNDING_DUST_CENTS},
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+_CURRENT_DAYS = """current_days as (
+    select endpoint, activity_date, arg_max(pull_id, (fetched_at, pull_sequence)) as pull_id
+    from claude_raw.pulls
+    join (select unnest($days::date[]) as activity_date)
+        on window_start <= activity_date and activity_date < window_end
+    where organization_id = $organization_id and status = 'complete'
+        and endpoint in ('user_cost_report', 'cost_report')
+    group by all
+)"""
