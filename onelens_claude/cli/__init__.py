@@ -1,31 +1,107 @@
 """The command line `onelens-claude`: the same jobs as the UI, and a look at what they made.
 
-What belongs here: one module per group of commands, their options and what they print. What does not: work.
-Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection check failed.
+What is here: the list of commands, and how an error becomes a message and an exit code. What to add here: a command's
+name, place and summary; the command itself goes into a module of this room. What must not go here: work, and imports
+of what only one command needs, because `--help` would wait for them.
+Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection check failed, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+from importlib import import_module
+from typing import Any, NamedTuple
 
-import duckdb
 import typer
+from typer.core import TyperGroup
 
 from onelens_claude import __version__
-from onelens_claude.cli import checking, demoing, documenting, loading, reading
-from onelens_claude.cli.output import stderr
 from onelens_claude.errors import OnelensError, SettingsError
-from onelens_claude.fake_api.cli import fake_api
 
+
+class _Place(NamedTuple):
+    """Where a command is, and the first sentence of its help."""
+
+    module: str
+    function: str
+    summary: str
+
+
+COMMANDS = {
+    "check": _Place(
+        "cli.checking", "check", "Try the connection: three calls per organisation, each with its verdict."
+    ),
+    "backfill": _Place(
+        "cli.loading", "backfill", "Pull every endpoint over a range of days, then build the marts, check and publish."
+    ),
+    "daily": _Place(
+        "cli.loading",
+        "daily",
+        "Do what the schedule does: pull new, missing and changed days, build the marts, check and publish.",
+    ),
+    "tidy": _Place(
+        "cli.loading",
+        "tidy_up",
+        "Remove superseded pulls that changed nothing from the raw store and give their space back.",
+    ),
+    "status": _Place(
+        "cli.reading",
+        "status",
+        "Show per organisation and endpoint: complete up to, days that can still change, gaps, failures, last pull.",
+    ),
+    "query": _Place("cli.reading", "query", "Run read-only SQL on the serving copy."),
+    "demo": _Place(
+        "cli.demoing",
+        "demo",
+        "Load 45 days of two made-up organisations from the local API server and show the result.",
+    ),
+    "dev": _Place(
+        "cli.demoing",
+        "dev",
+        "Open the Dagster UI (webserver and daemon) over your settings, or over the demo's if you have none.",
+    ),
+    "docs": _Place("cli.documenting", "docs", "Write the catalogue of every table and column as one HTML file."),
+    "fake-api": _Place(
+        "fake_api.cli",
+        "fake_api",
+        "Serve the local API until interrupted; prints its address on stdout when it answers.",
+    ),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Imports a command when it is run or asked for its own help."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """Return the command, imported now; null where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        place = COMMANDS[cmd_name]
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=_CONTEXT)
+        alone.command(cmd_name)(getattr(import_module(f"onelens_claude.{place.module}"), place.function))
+        return typer.main.get_command(alone)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """List the commands with whole summaries, importing none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place.summary) for name, place in COMMANDS.items()])
+
+
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
+    cls=_LazyGroup,
     name="onelens-claude",
     help="Who spends what on Claude Enterprise, to the cent.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_CONTEXT,
 )
 
 
@@ -41,21 +117,9 @@ def root(
 ) -> None:
     """Who spends what on Claude Enterprise, to the cent.
 
-    Settings are read from ONELENS_CONFIG, by default onelens.yaml in the project folder.
+    Settings are read from ONELENS_CONFIG; without it, from onelens.yaml in the current folder.
     """
     del version
-
-
-app.command("check")(checking.check)
-app.command("backfill")(loading.backfill)
-app.command("daily")(loading.daily)
-app.command("tidy")(loading.tidy_up)
-app.command("status")(reading.status)
-app.command("query")(reading.query)
-app.command("demo")(demoing.demo)
-app.command("dev")(demoing.dev)
-app.command("docs")(documenting.docs)
-app.command("fake-api")(fake_api)
 
 
 def main() -> None:
@@ -66,13 +130,20 @@ def main() -> None:
     try:
         app(prog_name="onelens-claude")
     except OnelensError as error:
-        stderr.print(f"Error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        _print_error(f"Error: {error}")
         sys.exit(2 if isinstance(error, SettingsError) else 1)
-    except (OSError, duckdb.Error) as error:
-        stderr.print_exception()
-        message = f"Error: {error} (unexpected; the lines above belong into a bug report)"
-        stderr.print(message, style="bold red", markup=False, soft_wrap=True)
-        sys.exit(1)
     except KeyboardInterrupt:
-        stderr.print("Stopped. What is loaded stays; run the same command again to go on.")
+        _print_error("Stopped. What is loaded stays; run the same command again to go on.", style=None)
         sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        from onelens_claude.cli.output import stderr
+
+        stderr.print_exception()
+        _print_error(f"Error: {error} (unexpected; please include the traceback above in a bug report)")
+        sys.exit(1)
+
+
+def _print_error(message: str, style: str | None = "bold red") -> None:
+    from onelens_claude.cli.output import stderr
+
+    stderr.print(message, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -73,7 +73,7 @@ _TABLES: tuple[tuple[str, tuple[str, ...], str], ...] = (
 
 
 def demo() -> None:
-    """Load 45 days of two made-up organisations from the local API server and show what came of it."""
+    """Load 45 days of two made-up organisations from the local API server and show the result."""
     from onelens_claude.cli.demo_world import DEMO_CONFIG, demo_days, demo_world
     from onelens_claude.cli.pulling import run_backfill
 
@@ -111,7 +111,7 @@ def demo() -> None:
 def dev(
     port: int = typer.Option(3000, "--port", help="Port of the UI."),
 ) -> None:
-    """Open the Dagster UI (webserver and daemon) over your settings, or over the demo's where you have none."""
+    """Open the Dagster UI (webserver and daemon) over your settings, or over the demo's if you have none."""
     from onelens_claude.cli.demo_world import DEMO_CONFIG, demo_world
 
     if os.environ.get("ONELENS_CONFIG") or DEFAULT_CONFIG.exists():

@@ -21,6 +21,7 @@ from onelens_claude.orchestration.jobs import raw_config
 from onelens_claude.orchestration.partitions import range_tags
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.orchestration.sensors import revision_config
+from onelens_claude.warehouse.files import Warehouse
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -84,7 +85,7 @@ def _by_endpoint(planned: list[PlannedEndpoint]) -> dict[str, int]:
 
 
 def _missing(settings: Settings, days: tuple[dt.date, dt.date], org: str | None, since: dt.datetime) -> list[Missing]:
-    with Onelens(settings).newest_reader() as connection:
+    with Warehouse.of(settings).newest_reader() as connection:
         if connection is None:
             return []
         found = [
@@ -97,7 +98,7 @@ def _missing(settings: Settings, days: tuple[dt.date, dt.date], org: str | None,
 
 def run_daily(settings: Settings, *, verbose: bool = False) -> dict[str, Any]:
     """Pull revised days, then run `daily_job` over what is due; return what to print."""
-    with Onelens(settings).warehouse().working_reader() as connection:
+    with Warehouse.of(settings).working_reader() as connection:
         first, last = due_range(connection, settings)
     results = _pull_revised(settings, verbose=verbose)
     note(f"Pulling what is due from {first} to {last}.")
@@ -133,7 +134,7 @@ def _pull_revised(settings: Settings, *, verbose: bool) -> list[JobResult]:
 
 
 def _outcome(settings: Settings, results: list[JobResult]) -> dict[str, Any]:
-    warehouse = Onelens(settings).warehouse()
+    warehouse = Warehouse.of(settings)
     statuses, reconciliation = [], []
     if warehouse.serving_path.exists():
         with warehouse.reader() as connection:

@@ -11,7 +11,7 @@ from onelens_claude.clock import utc_now
 from onelens_claude.errors import SettingsError
 from onelens_claude.ledger.backfills import unfinished
 from onelens_claude.ledger.planning import PlannedEndpoint, plan_backfill
-from onelens_claude.orchestration.resources import Onelens
+from onelens_claude.warehouse.files import Warehouse
 
 if TYPE_CHECKING:
     from onelens_claude.ledger.backfills import Backfill
@@ -56,7 +56,7 @@ def backfill_plan(
     settings: Settings, days: tuple[dt.date, dt.date], org: str | None, *, pulled_since: dt.datetime | None
 ) -> list[PlannedEndpoint]:
     """Return what would be asked for, from what is known so far."""
-    with Onelens(settings).newest_reader() as connection:
+    with Warehouse.of(settings).newest_reader() as connection:
         return plan_backfill(
             connection,
             organizations_of(settings, org),

@@ -13,15 +13,15 @@ from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_table
 from onelens_claude.clock import utc_now
 from onelens_claude.ledger.backfills import unfinished
 from onelens_claude.ledger.status import all_statuses, in_spans
-from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.settings import load_settings
+from onelens_claude.warehouse.files import Warehouse
 
 
 def status(as_json: bool = JSON_OPTION) -> None:
     """Show per organisation and endpoint: complete up to, days that can still change, gaps, failures, last pull."""
     settings = load_settings()
     begun = unfinished(settings.warehouse_path.parent)
-    with Onelens(settings).newest_reader() as connection:
+    with Warehouse.of(settings).newest_reader() as connection:
         found = all_statuses(connection, settings, utc_now()) if connection else []
     if as_json:
         unfinished_backfills = [{**asdict(one), "command": one.command} for one in begun]
@@ -57,7 +57,7 @@ def query(
     """Run read-only SQL on the serving copy."""
     if as_json and as_csv:
         raise typer.BadParameter("give one of --json and --csv")
-    with Onelens(load_settings()).warehouse().reader() as connection:
+    with Warehouse.of(load_settings()).reader() as connection:
         try:
             result = connection.execute(sql)
             columns = [column[0] for column in result.description or []]

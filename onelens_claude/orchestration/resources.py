@@ -7,11 +7,7 @@ file and a rotated key is used on the next run. Keys never enter Dagster's confi
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
-
-import duckdb
-from filelock import FileLock, Timeout
 
 from onelens_claude.api.client import AnalyticsClient
 from onelens_claude.api.endpoints import ENDPOINTS, Family
@@ -21,7 +17,7 @@ from onelens_claude.settings import Organization, Settings, load_settings
 from onelens_claude.warehouse.files import Warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from onelens_claude.errors import NotYetAvailableError
 
@@ -47,26 +43,7 @@ class Onelens:
 
     def warehouse(self) -> Warehouse:
         """Return the two database files of the settings."""
-        settings = self.settings()
-        return Warehouse(settings.warehouse_path, settings.serving_path)
-
-    @contextmanager
-    def newest_reader(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
-        """Yield the newest state there is to read: the working file, or the serving copy while somebody writes.
-
-        Null where there is neither. The working file also knows what a backfill brought that was killed.
-        """
-        warehouse = self.warehouse()
-        warehouse.upgrade()
-        with ExitStack() as stack:
-            connection = None
-            with suppress(Timeout, OSError, duckdb.Error):
-                if warehouse.path.exists():
-                    stack.enter_context(FileLock(warehouse.lock_path, blocking=False))
-                    connection = stack.enter_context(duckdb.connect(str(warehouse.path), read_only=True))
-            if connection is None and warehouse.serving_path.exists():
-                connection = stack.enter_context(warehouse.reader())
-            yield connection
+        return Warehouse.of(self.settings())
 
     def client(self, organization: Organization, on_page: Callable[[], None] | None = None) -> AnalyticsClient:
         """Return a client of one organisation that reads its key anew for each request."""

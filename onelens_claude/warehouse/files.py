@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -23,6 +23,8 @@ from onelens_claude.warehouse.raw_tables import create_raw_tables, is_current
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from onelens_claude.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +51,11 @@ class Warehouse:
     def __init__(self, path: Path, serving_path: Path) -> None:
         self.path = path
         self.serving_path = serving_path
+
+    @classmethod
+    def of(cls, settings: Settings) -> Warehouse:
+        """Return the two files that the settings name."""
+        return cls(settings.warehouse_path, settings.serving_path)
 
     @property
     def lock_path(self) -> Path:
@@ -97,6 +104,23 @@ class Warehouse:
                 yield connection
             finally:
                 connection.close()
+
+    @contextmanager
+    def newest_reader(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """Yield the newest state there is to read: the working file, or the serving copy while somebody writes.
+
+        Null where there is neither. The working file also knows what a backfill brought that was killed.
+        """
+        self.upgrade()
+        with ExitStack() as stack:
+            connection = None
+            with suppress(Timeout, OSError, duckdb.Error):
+                if self.path.exists():
+                    stack.enter_context(FileLock(self.lock_path, blocking=False))
+                    connection = stack.enter_context(duckdb.connect(str(self.path), read_only=True))
+            if connection is None and self.serving_path.exists():
+                connection = stack.enter_context(self.reader())
+            yield connection
 
     @contextmanager
     def _writable(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -90,7 +90,7 @@ def backfill(here: Place, first: dt.date, last: dt.date = LAST) -> None:
 def plan(here: Place, first: dt.date, *, known: bool) -> tuple[Counter[str], set[str]]:
     """Return the planned requests per endpoint, and which are not exact."""
     settings = here.settings
-    with here.onelens.newest_reader() as connection:
+    with here.onelens.warehouse().newest_reader() as connection:
         planned = plan_backfill(
             connection if known else None, settings.organizations, settings.endpoints(), (first, LAST), 60
         )
