@@ -1,6 +1,6 @@
 """Asset checks of our own; the dbt tests are checks too. Each says in its metadata which days and organisations.
 
-None is blocking: that a fact adds up is the dbt test `reconciliation_is_exact`, whose failure ends the build unpublished.
+None is blocking: that a fact adds up is the dbt test `reconciliation_is_exact`; where it fails, nothing is published.
 """
 
 from collections.abc import Sequence
