@@ -129,7 +129,7 @@
 {% endmacro %}
 
 {#-
-    Touched days on which part of what no user is behind is told by product and model at most: there, cost and usage of
+    Touched days on which part of what no user is behind is reported by product and model at most: there, cost and usage of
     one finer key cannot be set against each other. Code execution has no dimension and no tokens, and counts for nothing.
 -#}
 {% macro days_with_rests() %}

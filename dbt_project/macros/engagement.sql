@@ -1,7 +1,7 @@
 {#-
     What several engagement models must agree on: surfaces, what makes a day final, who is a power user, segments.
 -#}
-{#- Endpoints that are always asked; those in `optional_engagement_endpoints` only where the settings say so. -#}
+{#- Endpoints that are always asked; those in `optional_engagement_endpoints` only where the settings switch them on. -#}
 {% macro engagement_endpoints() -%}
     {{- return(["summaries", "users", "chat_projects", "skills", "connectors"]) -}}
 {%- endmacro %}
@@ -11,7 +11,7 @@
 {#- Days after which the figures of a day move no more: the same number as ENGAGEMENT_SETTLE_DAYS of the ledger. -#}
 {% macro engagement_settle_days() -%} 4 {%- endmacro %}
 
-{#- A day that is not there after so many days is missing, whatever the API says: as in the command `status`. -#}
+{#- A day that is not there after so many days is missing, whatever the API answers: as in the command `status`. -#}
 {% macro engagement_latest_lag_days() -%} 5 {%- endmacro %}
 
 {#-
@@ -153,7 +153,7 @@
     -}}
 {%- endmacro %}
 
-{#- True when any of the counters is above zero, null when none of them is told. -#}
+{#- True when any of the counters is above zero, null when none of them is reported. -#}
 {% macro is_any_counted(columns) -%}
     case
         when
@@ -166,11 +166,11 @@
     end
 {%- endmacro %}
 
-{#- Active on at least so many days of the month, or of the last 30 days. The docs block `power_user` says the same. -#}
+{#- Active on at least so many days of the month, or of the last 30 days. The docs block `power_user` describes it. -#}
 {% macro power_user_days() -%} 12 {%- endmacro %}
 
 {#-
-    The one definition of a user's segment in a month; the docs block `segment` says the same in words. Columns:
+    The one definition of a user's segment in a month; the docs block `segment` describes it. Columns:
     is_complete, is_lookback_complete (this month and the two before are known whole), active_day_count,
     is_first_month, has_history_before (30 days before the first activity are known), last_known_activity_date, month.
 -#}

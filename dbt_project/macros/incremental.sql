@@ -5,7 +5,7 @@
 {% materialization incremental, adapter = "duckdb" %}
     {%- set target = this.incorporate(type="table") -%}
     {%- set existing = load_cached_relation(this) -%}
-    {#- a table of a version that built it whole each time does not say what it knows -#}
+    {#- a table of a version that built it whole each time does not record what it holds -#}
     {%- set is_whole = should_full_refresh() or not has_column(existing, "built_through_sequence") -%}
     {%- set backup = make_backup_relation(target, existing.type if existing else "table") -%}
     {%- set new = make_intermediate_relation(target) -%}

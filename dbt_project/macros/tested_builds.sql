@@ -15,7 +15,7 @@
     {{- return("(select * from " ~ relation ~ " where " ~ listed ~ ") as untested") -}}
 {%- endmacro %}
 
-{#- Column of the tested model's days or months, where it says with which build a row was written. -#}
+{#- Column of the tested model's days or months, where its rows carry the build that wrote them. -#}
 {% macro tested_period_column(relation) -%}
     {%- for node in graph.nodes.values() if node.resource_type == "model" and node.relation_name and relation | string == node.relation_name | replace('"' ~ node.database ~ '".', "") -%}
         {%- if "built_through_sequence" in node.columns -%}

@@ -65,7 +65,7 @@
 {%- endmacro %}
 
 {#-
-    Sums over user-days, for both marts. A user-day whose counter is not told drops out of a direct cost and of its
+    Sums over user-days, for both marts. A user-day whose counter is not reported drops out of a direct cost and of its
     counter alike, so both stay of the same population; a count for all is unknown as soon as one part is.
 -#}
 {% macro unit_sums() -%}
@@ -84,29 +84,29 @@
     {% for product, surface in message_products().items() %}
         sum(
             case when {{ surface }}_message_count is not null then {{ surface }}_cents end
-        ) as told_{{ surface }}_cents,
-        sum({{ surface }}_message_count) as told_{{ surface }}_message_count,
+        ) as reported_{{ surface }}_cents,
+        sum({{ surface }}_message_count) as reported_{{ surface }}_message_count,
     {% endfor %}
     sum(
         case when direct_message_count is not null then direct_message_cents end
-    ) as told_direct_message_cents,
-    sum(direct_message_count) as told_direct_message_count,
+    ) as reported_direct_message_cents,
+    sum(direct_message_count) as reported_direct_message_count,
     {% for unit, (counter, multiplier) in claude_code_units().items() %}
-        sum(case when {{ counter }} is not null then claude_code_cents end) as told_{{ unit }}_cents,
-        sum({{ counter }}) as told_{{ counter }}{{ "," if not loop.last }}
+        sum(case when {{ counter }} is not null then claude_code_cents end) as reported_{{ unit }}_cents,
+        sum({{ counter }}) as reported_{{ counter }}{{ "," if not loop.last }}
     {% endfor %}
 {%- endmacro %}
 
 {#- The prices over the columns of unit_sums and a column with the whole cost. -#}
 {% macro unit_prices(whole_cents) -%}
-    {{ usd_per_unit("told_direct_message_cents", "told_direct_message_count") }}
+    {{ usd_per_unit("reported_direct_message_cents", "reported_direct_message_count") }}
     as direct_cost_per_message_usd,
     {% for product, surface in message_products().items() %}
-        {{ usd_per_unit("told_" ~ surface ~ "_cents", "told_" ~ surface ~ "_message_count") }}
+        {{ usd_per_unit("reported_" ~ surface ~ "_cents", "reported_" ~ surface ~ "_message_count") }}
         as direct_{{ surface }}_cost_per_message_usd,
     {% endfor %}
     {% for unit, (counter, multiplier) in claude_code_units().items() %}
-        {{ usd_per_unit("told_" ~ unit ~ "_cents", "told_" ~ counter, multiplier) }}
+        {{ usd_per_unit("reported_" ~ unit ~ "_cents", "reported_" ~ counter, multiplier) }}
         as direct_claude_code_cost_per_{{ unit }}_usd,
     {% endfor %}
     {{ usd_per_unit(whole_cents, "message_count") }} as allocated_cost_per_message_usd,

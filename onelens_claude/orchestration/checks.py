@@ -1,6 +1,6 @@
 """Asset checks of our own; the dbt tests are checks too. Each says in its metadata which days and organisations.
 
-Blocking only where the next step would build on sand: a fact that does not add up is never published.
+None is blocking: that a fact adds up is the dbt test `reconciliation_is_exact`; where it fails, nothing is published.
 """
 
 from collections.abc import Sequence
@@ -108,31 +108,6 @@ def _build_drift(endpoint: Endpoint) -> dg.AssetChecksDefinition:
 
 
 _MART_CHECKS: tuple[dict[str, Any], ...] = (
-    {
-        "table": "fct_claude_costs",
-        "name": "reconciliation_is_exact",
-        "description": "Per organisation and day the fact adds up to the ungrouped total, to the last digit, "
-        "for both amounts.",
-        "blocking": True,
-        "severity": dg.AssetCheckSeverity.ERROR,
-        "sql": """
-            with fact as (
-                select organization_id, activity_date,
-                    sum(amount_cents) as fact_cents, sum(list_amount_cents) as fact_list_cents
-                from marts.fct_claude_costs
-                group by all
-            )
-            select
-                organization_id, activity_date, total_cents, fact_cents, list_total_cents, fact_list_cents
-            from marts.cost_reconciliation
-            full join fact using (organization_id, activity_date)
-            where status <> 'missing_total' and (
-                coalesce(total_cents, 0) is distinct from coalesce(fact_cents, 0)
-                or coalesce(list_total_cents, 0) is distinct from coalesce(fact_list_cents, 0))
-                or status is null
-            order by all""",
-        "found": "days do not add up",
-    },
     {
         "table": "cost_reconciliation",
         "name": "no_remainder_is_negative",

@@ -57,8 +57,19 @@ def days(dbt: Dbt, tmp_path: Path) -> Days:
     return days
 
 
-def failed(output: str) -> bool:
-    return any("FAIL" in line and GRAIN in line for line in output.splitlines())
+def failed(output: str, test: str = GRAIN) -> bool:
+    return any("FAIL" in line and test in line for line in output.splitlines())
+
+
+def test_a_fact_that_does_not_add_up_fails_every_build_until_it_is_written_anew(dbt: Dbt, days: Days) -> None:
+    days.pull(1)
+    dbt(days.raw.path, "run", *SELECTED)
+    days.execute("update marts.fct_claude_costs set list_amount_cents = list_amount_cents + 0.000000000001")
+    days.pull(2)
+    for _ in range(2):
+        output = dbt(days.raw.path, "build", *SELECTED, succeeds=False)
+        assert failed(output, "reconciliation_is_exact")
+    dbt(days.raw.path, "build", "--full-refresh", *SELECTED)
 
 
 def test_a_build_whose_tests_never_ran_or_failed_is_tested_by_the_next(dbt: Dbt, days: Days) -> None:

@@ -16,7 +16,7 @@ select
     cost_type,
     token_type,
     amount as amount_cents,
-    -- an older answer without list amounts tells of no discount: the list amount is what was paid
+    -- an older answer without list amounts shows no discount: the list amount is what was paid
     coalesce(list_amount, amount) as list_amount_cents,
     list_amount is not null as is_list_amount_known,
     coalesce(currency, 'USD') as currency

@@ -13,7 +13,8 @@ select
     design_message_count,
     chat_cowork_unified_chat_message_count
     + chat_cowork_unified_sessions_message_count as chat_cowork_unified_message_count,
-    -- a session belongs to one user and, the API says, to one UTC day: the one distinct count that may be
+    -- a session belongs to one user and, by the API's definition, to one UTC day: the one distinct count
+    -- that may be
     -- added
     claude_code_distinct_session_count as claude_code_session_count,
     claude_code_commit_count as commit_count,

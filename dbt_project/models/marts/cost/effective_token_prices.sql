@@ -12,7 +12,7 @@
 with
     days_with_rests as ({{ days_with_rests() }}),
 
-    -- on such a day, what no user is behind has tokens whose cost is not told, or the other way round
+    -- on such a day, what no user is behind has tokens whose cost is not reported, or the other way round
     {% for lines, fact in [("cost_lines", "fct_claude_costs"), ("usage_lines", "fct_claude_usage")] %}
         {{ lines }} as (
             select *

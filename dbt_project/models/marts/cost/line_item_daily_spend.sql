@@ -88,7 +88,7 @@ select
     cast(web_search_requests as bigint) as web_search_requests,
     -- cents per search x 10 = dollars per thousand searches; of users alone where others' searches may have
     -- a cost that
-    -- is not told. A seat's credits are not the price of its searches.
+    -- is not reported. A seat's credits are not the price of its searches.
     {% for list in ["", "list_"] %}
         case
             when plan = 'seat'

@@ -35,7 +35,7 @@ select
     read_call_count,
     write_call_count,
     unclassified_call_count,
-    -- null as soon as one kind is not told
+    -- null as soon as one kind is not reported
     read_call_count + write_call_count + unclassified_call_count as call_count,
     chat_distinct_conversation_count,
     claude_code_distinct_session_count,

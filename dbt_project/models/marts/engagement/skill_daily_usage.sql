@@ -7,15 +7,15 @@ with
         select
             skills.*,
             pulls.finality,
-            {% for told in ["skill_display_name", "share_status"] %}
-                first_value({{ told }}) over (
+            {% for column in ["skill_display_name", "share_status"] %}
+                first_value({{ column }}) over (
                     partition by skills.organization_id, skills.skill_name
                     order by
-                        {{ told }} is null,
+                        {{ column }} is null,
                         pulls.fetched_at desc,
                         pulls.pull_sequence desc,
                         skills.activity_date desc
-                ) as latest_{{ told }}{{ "," if not loop.last }}
+                ) as latest_{{ column }}{{ "," if not loop.last }}
             {% endfor %}
         from skills
         inner join

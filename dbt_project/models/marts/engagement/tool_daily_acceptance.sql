@@ -22,8 +22,10 @@ with
         {% endfor %}
     ),
 
-    -- a user whose counts are not told is in neither of them
-    told as (select *, accepted_count is not null and rejected_count is not null as is_told from tool_days),
+    -- a user whose counts are not reported is in neither of them
+    reported_days as (
+        select *, accepted_count is not null and rejected_count is not null as is_reported from tool_days
+    ),
 
     totals as (
         select
@@ -31,13 +33,13 @@ with
             activity_date,
             tool,
             count(
-                case when is_told and accepted_count + rejected_count > 0 then 1 end
+                case when is_reported and accepted_count + rejected_count > 0 then 1 end
             ) as proposed_user_count,
-            count(case when not is_told then 1 end) as untold_user_count,
-            cast(sum(case when is_told then accepted_count end) as bigint) as accepted_count,
-            cast(sum(case when is_told then rejected_count end) as bigint) as rejected_count,
+            count(case when not is_reported then 1 end) as untold_user_count,
+            cast(sum(case when is_reported then accepted_count end) as bigint) as accepted_count,
+            cast(sum(case when is_reported then rejected_count end) as bigint) as rejected_count,
             {{ worst_finality() }} as finality
-        from told
+        from reported_days
         group by organization_id, activity_date, tool
     )
 

@@ -24,7 +24,8 @@ select
     {% for app in surfaces()["office"] %}
         {{ is_any_counted(counters[app]) }} as is_{{ app }}_active,
     {% endfor %}
-    -- unknown as soon as one surface that every answer has is not told; the unified one is told only where
+    -- unknown as soon as one surface that every answer has is not reported; the unified one is reported
+    -- only where
     -- offered
     users.chat_message_count
     + users.cowork_message_count

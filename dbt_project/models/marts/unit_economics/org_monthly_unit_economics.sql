@@ -67,7 +67,7 @@ with
         select
             *,
             covered_day_count = day_count as is_complete,
-            -- people cannot be told from a part of the month
+            -- people cannot be counted from a part of the month
             case when covered_day_count = day_count then known_active_user_count end as active_user_count
         from months
     )

@@ -8,7 +8,7 @@ with
         from {{ get_where_subquery(ref("cost_reconciliation")) }}
     ),
 
-    said as (
+    fact as (
         select
             organization_id,
             activity_date,
@@ -20,15 +20,15 @@ with
     )
 
 select
-    coalesce(days.organization_id, said.organization_id) as organization_id,
-    coalesce(days.activity_date, said.activity_date) as activity_date,
+    coalesce(days.organization_id, fact.organization_id) as organization_id,
+    coalesce(days.activity_date, fact.activity_date) as activity_date,
     days.total_cents,
     days.list_total_cents,
-    said.amount_cents,
-    said.list_amount_cents
+    fact.amount_cents,
+    fact.list_amount_cents
 from days
 full outer join
-    said on days.organization_id = said.organization_id and days.activity_date = said.activity_date
+    fact on days.organization_id = fact.organization_id and days.activity_date = fact.activity_date
 where
-    coalesce(days.total_cents, 0) <> coalesce(said.amount_cents, 0)
-    or coalesce(days.list_total_cents, 0) <> coalesce(said.list_amount_cents, 0)
+    coalesce(days.total_cents, 0) <> coalesce(fact.amount_cents, 0)
+    or coalesce(days.list_total_cents, 0) <> coalesce(fact.list_amount_cents, 0)
