@@ -125,7 +125,7 @@ def _counters(kind: DuckDBPyType, path: str) -> str:
     """Return an expression of this type with some count in every field; an optional block is not told."""
     if kind.id != "struct":
         return f"(hash(chance, '{path}') % 40)::bigint"
-    fields = (f"{name}: {_counters(child, f'{path}.{name}')}" for name, child in kind.children)
+    fields = (f"{name}: {_counters(child, f'{path}.{name}')}" for name, child in kind.children)  # type: ignore[arg-type] # a struct's children are types
     return f"{{{', '.join(fields)}}}"
 
 

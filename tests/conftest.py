@@ -76,13 +76,14 @@ def _standing_servers() -> Iterator[Callable[[int], tuple[SwappedApp, RunningSer
     with contextlib.ExitStack() as running:
         servers: list[tuple[SwappedApp, RunningServer]] = []
 
-        def server(number: int) -> tuple[SwappedApp, RunningServer]:
+        def server_number(number: int) -> tuple[SwappedApp, RunningServer]:
             while len(servers) <= number:
                 swapped = SwappedApp()
-                servers.append((swapped, running.enter_context(running_server(swapped))))
+                server = running.enter_context(running_server(swapped))  # type: ignore[arg-type] # any ASGI app does
+                servers.append((swapped, server))
             return servers[number]
 
-        yield server
+        yield server_number
 
 
 @pytest.fixture

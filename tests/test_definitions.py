@@ -88,7 +88,7 @@ def _summary(job: dg.JobDefinition) -> list[str]:
     summary = []
     for group in sorted({graph.get(key).group_name or "" for key in keys}):
         of_group = {key for key in graph.get_all_asset_keys() if graph.get(key).group_name == group}
-        chosen = of_group & keys
+        chosen = of_group.intersection(keys)
         summary += [f"{group}/*"] if chosen == of_group else sorted(key.to_user_string() for key in chosen)
     return summary
 
@@ -148,7 +148,7 @@ def test_a_fact_that_does_not_add_up_holds_up_what_follows_and_no_check_of_our_o
 
 def test_everything_that_writes_the_warehouse_takes_its_one_slot():
     job = defs.resolve_job_def("daily_job")
-    assert {node.definition.pool for node in job.nodes} == {"warehouse_writer"}
+    assert {frozenset(node.definition.pools) for node in job.nodes} == {frozenset({"warehouse_writer"})}
 
 
 def test_an_override_replaces_a_resource():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,7 +19,7 @@ GOOD = "organizations:\n  - id: acme\n    api_key_env: ACME_KEY\n"
 
 
 @pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setenv("ACME_KEY", KEY)
     monkeypatch.setenv("ONELENS_CONFIG", str(tmp_path / "onelens.yaml"))
 
@@ -31,7 +31,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
 
 
 @pytest.fixture
-def refusal(load: Callable, tmp_path: Path) -> Callable:
+def refusal(load: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
     def reason(text: str) -> str:
         with pytest.raises(SettingsError) as refused:
             load(text)

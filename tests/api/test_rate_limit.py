@@ -10,7 +10,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -230,7 +230,7 @@ def test_when_one_process_is_told_to_wait_the_others_send_nothing_either(place):
     here = place(faults=[Fault("rate_limited", after=9, value="2")], polling={"requests_per_minute": 1200})
     arrivals: list[tuple[float, int]] = []
 
-    class Timed(deque):
+    class Timed(deque[Any]):
         def append(self, entry):
             arrivals.append((time.monotonic(), entry.status))
             super().append(entry)

@@ -84,7 +84,7 @@ def test_a_measured_process_counts_what_it_started(tmp_path: Path) -> None:
         f"one = measuring.run([sys.executable, '-c', {program!r}]); print(one.cpu_seconds, one.peak_mb)"
     )
     answer = subprocess.run(
-        [measuring.sys.executable, "-c", measure],
+        [sys.executable, "-c", measure],
         cwd=measuring.PROJECT_ROOT,
         capture_output=True,
         text=True,
@@ -97,7 +97,7 @@ def test_a_measured_process_counts_what_it_started(tmp_path: Path) -> None:
 
 def test_a_failed_process_says_why() -> None:
     with pytest.raises(measuring.FailedError, match="no such thing"):
-        measuring.run([measuring.sys.executable, "-c", "raise SystemExit('no such thing')"])
+        measuring.run([sys.executable, "-c", "raise SystemExit('no such thing')"])
 
 
 def test_the_history_is_shaped_like_a_real_one(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import time
 from collections import Counter
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -89,8 +90,12 @@ def kill_when(world: World, reached: Callable[[], bool]) -> int:
 
 def test_a_backfill_killed_at_several_moments_and_run_again_is_as_if_it_had_run_once(world):
     log = world.servers["acme"].api.log
+
+    def has_been_asked(times: int) -> bool:
+        return len(log) >= times
+
     for asked in (1, 20):
-        kill_when(world, lambda asked=asked: len(log) >= asked)
+        kill_when(world, partial(has_been_asked, asked))
     group = kill_when(world, (world.folder / "data" / "dbt" / "dbt.log").exists)
 
     again = world.good("backfill", *RANGE)

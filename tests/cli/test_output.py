@@ -13,12 +13,14 @@ from onelens_claude.cli import output
 
 def test_a_terminal_sees_how_much_of_everything_is_done_and_how_long_it_will_take(monkeypatch):
     ticks = itertools.count()  # seconds
-    console = Console(file=io.StringIO(), force_terminal=True, width=120, get_time=lambda: float(next(ticks)))
+    console = Console(
+        file=(shown := io.StringIO()), force_terminal=True, width=120, get_time=lambda: float(next(ticks))
+    )
     monkeypatch.setattr(output, "stderr", console)
     with output.progress_bars({"users": 30, "cost_report": 10}) as on_progress:
         for done in range(1, 31):
             on_progress("users", done, 30, done)
-    seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+    seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue())
     (last,) = [line for line in seen.splitlines() if line.startswith("all requests")][-1:]
     assert "30/40" in last
     assert re.search(r"left 0:\d\d:\d\d", last), last
@@ -26,12 +28,12 @@ def test_a_terminal_sees_how_much_of_everything_is_done_and_how_long_it_will_tak
 
 
 def test_pages_that_no_plan_knew_of_lengthen_the_bar_of_all_requests(monkeypatch):
-    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    console = Console(file=(shown := io.StringIO()), force_terminal=True, width=120)
     monkeypatch.setattr(output, "stderr", console)
     with output.progress_bars({"user_cost_report": 2, "users": 5}) as on_progress:
         on_progress("user_cost_report", 0, 0, 40)  # the first of two windows is not whole yet
         on_progress("user_cost_report", 1, 2, 60)
-    seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+    seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue())
     assert " 60/125" in seen  # the other window will take as many
 
 

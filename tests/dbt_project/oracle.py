@@ -142,7 +142,7 @@ def facts(  # noqa: C901 - told in one piece, it is easier to believe
         total = list(nothing)
         for row in (row for row in rows if row["query"] == "total"):
             total = plus(total, measure(row))
-        lines = {(user, *key): (values, "user", True, users.pull_id) for (user, key), values in by_user.items()}  # type: ignore[union-attr]
+        lines = {(user, *key): (values, "user", True, users.pull_id) for (user, key), values in by_user.items()}
         # what is known so far by key; each coarser answer adds what it tells beyond that
         known = dict(by_key)
         rests: dict[tuple[Any, ...], list[Any]] = defaultdict(lambda: list(nothing))

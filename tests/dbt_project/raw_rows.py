@@ -207,6 +207,6 @@ def insert_pulls(connection: duckdb.DuckDBPyConnection, pulls: list[Pull]) -> No
                 [pull.pull_id, pull.organization_id, 1, row.get("query", "total"), row["activity_date"]]
                 + [stored(row, column) for column in columns]
             )
-    for endpoint, values in by_endpoint.items():
+    for name, values in by_endpoint.items():
         places = ", ".join("?" * len(values[0]))
-        connection.executemany(f"insert into claude_raw.{endpoint}_rows values ({places})", values)
+        connection.executemany(f"insert into claude_raw.{name}_rows values ({places})", values)

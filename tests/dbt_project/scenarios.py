@@ -144,10 +144,10 @@ def register_stage_1(w: RawWarehouse) -> None:
 
     # prices: fast mode and US inference, searches, cache reads beside and without uncached input
     w.organization("prices")
-    fast = {"speed": "fast", "inference_geo": "global"}
-    us = {"speed": "standard", "inference_geo": "us"}
+    fast: dict[str, Any] = {"speed": "fast", "inference_geo": "global"}
+    us: dict[str, Any] = {"speed": "standard", "inference_geo": "us"}
     both = {"speed": "fast", "inference_geo": "us"}
-    search = {"model": None, "cost_type": "web_search", "token_type": None}
+    search: dict[str, Any] = {"model": None, "cost_type": "web_search", "token_type": None}
     opus, sonnet = {"model": "claude-opus-4-6"}, {"model": "claude-sonnet-4-5"}
     lines = [
         cost("600", "660", **fast),
@@ -276,8 +276,8 @@ def register_hidden(w: RawWarehouse) -> None:
 
 def register_hidden_prices(w: RawWarehouse) -> None:
     """A product that no filter reaches: its tokens and searches are told by key, their cost by product and model alone."""
-    search = {"model": None, "cost_type": "web_search", "token_type": None}
-    key = {"context_window": "0-200k", "speed": "standard"}
+    search: dict[str, Any] = {"model": None, "cost_type": "web_search", "token_type": None}
+    key: dict[str, Any] = {"context_window": "0-200k", "speed": "standard"}
     w.organization("hidden-prices")
     w.costs(
         "hidden-prices",
@@ -291,9 +291,9 @@ def register_hidden_prices(w: RawWarehouse) -> None:
             cost("100", query="by_product_model", product="other", cost_type=None, token_type=None),
         ],
     )
-    searches = {"server_tool_use": {"web_search_requests": 4}}
+    searches: dict[str, Any] = {"server_tool_use": {"web_search_requests": 4}}
     w.pull("hidden-prices", "user_usage_report", D, [usage(1_000_000, user="u1", **key, **searches)])
-    others = {"product": "other", "server_tool_use": {"web_search_requests": 8}}
+    others: dict[str, Any] = {"product": "other", "server_tool_use": {"web_search_requests": 8}}
     both = {"server_tool_use": {"web_search_requests": 12}}
     report = [
         usage(1_040_000, query="total", **both),
@@ -304,13 +304,13 @@ def register_hidden_prices(w: RawWarehouse) -> None:
 
     w.organization("credits", plan="seat")
     w.costs("credits", D, [cost("1", user="u1", **search)], [cost("1", query="total"), cost("1", **search)])
-    searched = {"server_tool_use": {"web_search_requests": 40}}
+    searched: dict[str, Any] = {"server_tool_use": {"web_search_requests": 40}}
     w.pull("credits", "user_usage_report", D, [usage(9, user="u1", **searched)])
     w.pull("credits", "usage_report", D, [usage(9, query="total", **searched), usage(9, **searched)])
 
 
 def register_stage_2(w: RawWarehouse) -> None:
-    later = {"fetched_at": at(D, days_later=8)}
+    later: dict[str, Any] = {"fetched_at": at(D, days_later=8)}
     w.costs("shrinking", D, [cost("10.5", user="u1")], [cost("12", query="total"), cost("12")], **later)
     for endpoint in ("user_cost_report", "cost_report", "user_usage_report", "usage_report"):
         w.pull("shrinking", endpoint, D + DAY, [], **later)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DAY = dt.date(2026, 11, 10)
 GRAINS = {"cost": COST_DIMENSIONS, "usage": USAGE_DIMENSIONS}
-MEASURES = {
+MEASURES: dict[str, dict[str, Any]] = {
     "cost": {"amount_cents": "amount", "list_amount_cents": "list_amount"},
     "usage": dict.fromkeys(("total_tokens", "web_search_requests", "requests"), None),
 }
@@ -27,7 +27,7 @@ FACTS = {"cost": "fct_claude_costs", "usage": "fct_claude_usage"}
 
 
 def by(rows: list[dict[str, Any]], keys: tuple[str, ...], measure: str) -> dict[tuple[Any, ...], Decimal]:
-    added: Counter[tuple[Any, ...]] = Counter()
+    added: defaultdict[tuple[Any, ...], Decimal] = defaultdict(Decimal)
     for row in rows:
         added[tuple(row[key] for key in keys)] += Decimal(row[measure])
     return {key: amount for key, amount in added.items() if amount}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
@@ -295,7 +295,7 @@ def test_an_empty_sunday_is_a_zero_and_a_held_day(world: World) -> None:
 
 
 def test_late_empty_forbidden_and_complete_are_told_apart(world: World) -> None:
-    states = defaultdict(dict)
+    states: defaultdict[tuple[Any, ...], dict[Any, Any]] = defaultdict(dict)
     for organization, endpoint, day, state in world.query(
         "select organization_id, endpoint, activity_date, state from marts.engagement_day_states"
     ):
@@ -463,7 +463,7 @@ def test_acceptance_adds_up_the_users_counts(world: World) -> None:
 
 
 def test_a_whole_month_tells_segments_and_a_running_one_does_not(world: World) -> None:
-    active = defaultdict(int)
+    active: Counter[tuple[str, dt.date]] = Counter()
     for day, user_id in truth_users(world):
         active[user_id, day.replace(day=1)] += 1
     rows = world.query(

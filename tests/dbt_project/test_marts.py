@@ -377,9 +377,9 @@ def test_user_spend_adds_up_the_facts(built: Built, period: str) -> None:
                 totals[organization_id, when] = totals.get((organization_id, when), Decimal(0)) + values[0]
             if user_id is None:
                 continue
-            row = expected.setdefault((organization_id, when, user_id), [Decimal(0), Decimal(0), 0])
+            added = expected.setdefault((organization_id, when, user_id), [Decimal(0), Decimal(0), 0])
             measures = [*values[:2], 0] if kind == "cost" else [0, 0, sum(values[:5])]
-            row[:] = [a + b for a, b in zip(row, measures, strict=True)]
+            added[:] = [a + b for a, b in zip(added, measures, strict=True)]
             if product:
                 spent = by_product.setdefault((organization_id, when, user_id), {}).setdefault(product, [0, 0, 0])
                 spent[:] = [a + b for a, b in zip(spent, measures, strict=True)]

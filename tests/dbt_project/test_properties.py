@@ -106,7 +106,7 @@ def test_the_lines_are_right_for_any_answers(
     lines = {row[: len(keys)]: row[len(keys) :] for row in rows}
     assert len(lines) == len(rows)
     assert lines == oracle.facts(Built(PROJECT, pulls, {}, ""), "cost")
-    said = oracle.money({"amount": total[0], "list_amount": total[1]}) if total else [0, 0]
+    said = oracle.money({"amount": total[0], "list_amount": total[1]}) if total else [Decimal(0), Decimal(0)]
     assert [sum(row[-6] for row in rows), sum(row[-5] for row in rows)] == said
 
 

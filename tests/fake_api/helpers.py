@@ -13,8 +13,8 @@ from onelens_claude.fake_api import DEMO_KEY, Fault, OrganizationSpec, RunningSe
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FIRST = date(2026, 10, 1)
-WINDOW = {"starting_at": "2026-10-20T00:00:00Z", "ending_at": "2026-11-09T00:00:00Z"}
-DAYS = {"from": "2026-10-20", "to": "2026-11-08"}
+WINDOW: dict[str, Any] = {"starting_at": "2026-10-20T00:00:00Z", "ending_at": "2026-11-09T00:00:00Z"}
+DAYS: dict[str, Any] = {"from": "2026-10-20", "to": "2026-11-08"}
 FIVE = ["product", "model", "context_window", "inference_geo", "speed"]
 SEVEN = [*FIVE, "cost_type", "token_type"]
 BETA = {"anthropic-beta": "analytics-usage-cost-2026-08-24"}

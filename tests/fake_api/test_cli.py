@@ -15,10 +15,8 @@ import requests
 import typer
 from typer.testing import CliRunner
 
-from onelens_claude.fake_api import demo_organizations
+from onelens_claude.fake_api import DEMO_KEY, demo_organizations
 from onelens_claude.fake_api.cli import fake_api
-
-from .helpers import DEMO_KEY
 
 app = typer.Typer()
 app.command()(fake_api)

@@ -169,14 +169,14 @@ def test_a_project_changes_its_name_and_loses_its_creator(calm: Reader) -> None:
                     names.append(rows[project.project_id]["project_name"])
                     break
         assert names == [project.first_name, project.second_name]
-    rows = [
+    held = [
         row
         for back in range(12)
         for row in calm.rows("apps/chat/projects", date=str(date(2026, 11, 2) + timedelta(days=back)))
     ]
-    assert any(row["created_by"] is None and row["created_at"] for row in rows)
-    assert any(row["created_by"] is None and row["created_at"] is None for row in rows)
-    assert any(row["created_by"] and "@" in row["created_by"]["email_address"] for row in rows)
+    assert any(row["created_by"] is None and row["created_at"] for row in held)
+    assert any(row["created_by"] is None and row["created_at"] is None for row in held)
+    assert any(row["created_by"] and "@" in row["created_by"]["email_address"] for row in held)
 
 
 def test_blocks_that_are_not_enabled_are_absent_or_null_never_zero() -> None:

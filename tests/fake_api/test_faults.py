@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import requests
 
-from onelens_claude.fake_api import FAULT_KINDS, Fault, parse_fault
+from onelens_claude.fake_api import DEMO_KEY, FAULT_KINDS, Fault, parse_fault
 from onelens_claude.fake_api.faults import ANSWER_FAULTS, PAYLOAD_FAULTS, TRANSPORT_FAULTS
 
-from .helpers import DEMO_KEY, FIVE, SEVEN, WINDOW, Reader, results, served, spec
+from .helpers import FIVE, SEVEN, WINDOW, Reader, results, served, spec
 
-DAILY = {**WINDOW, "bucket_width": "1d"}
-DAY = {"date": "2026-11-10"}
+DAILY: dict[str, Any] = {**WINDOW, "bucket_width": "1d"}
+DAY: dict[str, Any] = {"date": "2026-11-10"}
 
 
 def inject(reader: Reader, kind: str, **given: Any) -> None:
@@ -49,7 +49,7 @@ def test_an_answer_fault_answers_with_its_error_and_then_is_over(
 
 def test_a_fault_can_wait_for_a_page_in_the_middle(fresh: Reader) -> None:
     inject(fresh, "error_500", endpoint="user_cost_report", page=3)
-    seen = []
+    seen: list[requests.Response] = []
     page = fresh.get("user_cost_report", **DAILY)
     while page.status_code == 200 and len(seen) < 10:
         seen.append(page)
@@ -118,7 +118,11 @@ def test_a_bad_amount_can_be_on_a_chosen_day(fresh: Reader) -> None:
     assert [bucket["starting_at"][:10] for bucket in buckets if bucket["results"][0]["amount"] == "12,5"] == [
         "2026-10-28"
     ]
-    outside = {"starting_at": "2026-11-01T00:00:00Z", "ending_at": "2026-11-03T00:00:00Z", "bucket_width": "1d"}
+    outside: dict[str, Any] = {
+        "starting_at": "2026-11-01T00:00:00Z",
+        "ending_at": "2026-11-03T00:00:00Z",
+        "bucket_width": "1d",
+    }
     assert "12,5" not in fresh.get("cost_report", **outside).text
 
 

@@ -9,12 +9,14 @@ import anthropic
 import pytest
 from pydantic import BaseModel
 
-from .helpers import DAYS, DEMO_KEY, FIVE, SEVEN, WINDOW, Reader, served, spec
+from onelens_claude.fake_api import DEMO_KEY
+
+from .helpers import DAYS, FIVE, SEVEN, WINDOW, Reader, served, spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ONE_DAY = {"date": "2026-11-10"}
+ONE_DAY: dict[str, Any] = {"date": "2026-11-10"}
 
 
 @pytest.fixture(scope="module")

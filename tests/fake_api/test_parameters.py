@@ -96,7 +96,7 @@ def test_a_start_in_the_future_is_refused_and_an_end_in_the_future_is_not(calm: 
 
 
 def test_minute_buckets_span_at_most_24_hours(calm: Reader) -> None:
-    day = {"starting_at": "2026-11-10T00:00:00Z", "ending_at": "2026-11-11T00:00:00Z"}
+    day: dict[str, Any] = {"starting_at": "2026-11-10T00:00:00Z", "ending_at": "2026-11-11T00:00:00Z"}
     assert calm.get("cost_report", **day, bucket_width="1m").status_code == 200
     longer = {**day, "ending_at": "2026-11-11T00:01:00Z"}
     assert calm.refused("cost_report", **longer, bucket_width="1m").startswith("ending_at")
@@ -109,7 +109,7 @@ def test_nothing_before_2026_exists(calm: Reader, path: str) -> None:
 
 
 def test_cost_before_2026_does_not_exist(calm: Reader) -> None:
-    window = {"starting_at": "2025-12-31T00:00:00Z", "ending_at": "2026-01-10T00:00:00Z"}
+    window: dict[str, Any] = {"starting_at": "2025-12-31T00:00:00Z", "ending_at": "2026-01-10T00:00:00Z"}
     assert "2026-01-01" in calm.refused(COST, **window)
 
 

@@ -125,7 +125,10 @@ def test_an_actor_never_shows_a_deleted_address_in_any_endpoint() -> None:
     with served(now=after + timedelta(days=1)) as server:
         reader = Reader(server)
         day = (after - timedelta(days=8)).date()
-        window = {"starting_at": f"{day - timedelta(days=20)}T00:00:00Z", "ending_at": f"{day}T00:00:00Z"}
+        window: dict[str, Any] = {
+            "starting_at": f"{day - timedelta(days=20)}T00:00:00Z",
+            "ending_at": f"{day}T00:00:00Z",
+        }
         bodies = [
             reader.get("user_cost_report", **window, limit=1000).text,
             reader.get("usage", **window, group_by=["actor"], limit=1000).text,

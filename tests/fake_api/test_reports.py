@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from .helpers import DEMO_KEY, FIVE, SEVEN, WINDOW, Reader, results, served, spec, total
+from onelens_claude.fake_api import DEMO_KEY
+
+from .helpers import FIVE, SEVEN, WINDOW, Reader, results, served, spec, total
 
 ONE_DAY = {"starting_at": "2026-11-10T00:00:00Z", "ending_at": "2026-11-11T00:00:00Z"}
 TRUTH_DAY = {"from": "2026-11-10", "to": "2026-11-10"}

@@ -7,11 +7,11 @@ from time import perf_counter
 import pytest
 import requests
 
-from onelens_claude.fake_api import FakeApi
+from onelens_claude.fake_api import DEMO_KEY, FakeApi
 from onelens_claude.fake_api.contract import ApiError
 from onelens_claude.fake_api.limits import RateLimiter
 
-from .helpers import DEMO_KEY, NOW, WINDOW, Reader, served, spec
+from .helpers import NOW, WINDOW, Reader, served, spec
 
 USERS = "users?date=2026-11-10"
 ROOT = "/v1/organizations/analytics/"

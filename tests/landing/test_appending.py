@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from onelens_claude.api import row_types
 from onelens_claude.api.client import Page, read_envelope, split_rows
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.api.windows import Window
@@ -623,7 +624,7 @@ def test_every_counter_inside_a_block_is_guarded(endpoint):
 
     kinds = {name: duckdb.sqltype(kind) for name, kind in endpoint.columns.items()}
     expected = {found for name, kind in kinds.items() if kind.id == "struct" for found in walk(name, kind)}
-    assert set(appending.row_types.nested_count_fields(endpoint.columns)) == expected
+    assert set(row_types.nested_count_fields(endpoint.columns)) == expected
     assert all(re.fullmatch(r"\w+", name) for name in expected)
 
 

@@ -162,13 +162,14 @@ def test_several_pages_are_one_pull(place):
 
 def test_many_small_pulls_are_appended_in_few_transactions(place, monkeypatch):
     here = place()
-    batches = []
+    batches: list[int] = []
     real = appending.append_pulls
-    monkeypatch.setattr(
-        landing,
-        "append_pulls",
-        lambda connection, pulls, **more: batches.append(len(pulls)) or real(connection, pulls, **more),
-    )
+
+    def counted(connection, pulls, **more):
+        batches.append(len(pulls))
+        return real(connection, pulls, **more)
+
+    monkeypatch.setattr(landing, "append_pulls", counted)
     monkeypatch.setattr(landing, "_BATCH_PULLS", 10)
     here.land(COSTS_BY_DAY, FIRST, LAST)
     assert sum(batches) == 19
@@ -179,7 +180,7 @@ def test_many_small_pulls_are_appended_in_few_transactions(place, monkeypatch):
 def test_two_to_eight_requests_are_on_their_way_at_once(place, monkeypatch):
     here = place()
     guard, running, most = threading.Lock(), 0, 0
-    fetch = landing.fetch
+    fetch = fetching.fetch
 
     def counted(*arguments, **options):
         nonlocal running, most

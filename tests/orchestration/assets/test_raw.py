@@ -129,7 +129,8 @@ def test_a_run_whose_only_day_is_not_there_yet_marks_no_partition_and_lets_the_n
     def after() -> None:
         ran.append(True)
 
-    users = next(one for one in defs.assets if one.key.path[-1:] == ["users"])  # type: ignore[union-attr]
+    assets = [one for one in defs.assets if isinstance(one, dg.AssetsDefinition)]
+    users = next(one for one in assets if one.key.path[-1:] == ["users"])
     result = dg.materialize(
         [users, after],
         instance=instance,
