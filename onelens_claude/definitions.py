@@ -1,4 +1,8 @@
-"""The code location: the only place where everything is put together."""
+"""The code location: the only place where everything is put together.
+
+What is here: the definitions of Dagster. What to add here: a new asset, check, job, schedule, sensor or resource.
+What must not go here: what any of them does (`orchestration`).
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
-"""Asset checks of our own; the dbt tests are checks too. Each says in its metadata which days and organisations.
+"""Asset checks beside the dbt tests. Each names the days and organisations in its metadata.
 
-Blocking only where the next step would build on sand: a fact that does not add up is never published.
+A check blocks only where the next step would build on wrong data: a fact that does not add up is never published.
+
+What is here: checks that need the settings, the ledger or several models. What to add here: another such check.
+What must not go here: what a dbt test can express during the build.
 """
 
 from collections.abc import Sequence
@@ -80,7 +83,7 @@ def _build_drift(endpoint: Endpoint) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=dg.AssetKey([GROUP, endpoint.name]),
         name="no_new_fields",
-        description="The API answered with no field this version does not know; each new one is reported once.",
+        description="The API's answers hold only fields this version knows; each new one is reported once.",
         pool=WRITER_POOL,
     )
     def no_new_fields(
@@ -144,12 +147,12 @@ _MART_CHECKS: tuple[dict[str, Any], ...] = (
             from marts.cost_reconciliation
             where status = 'negative_remainder'
             order by all""",
-        "found": "days have users that cost more than the total",
+        "found": "days have users who cost more than the total",
     },
     {
         "table": "fct_claude_usage",
         "name": "usage_and_cost_know_the_same_users_and_days",
-        "description": "Whoever has cost on a day has usage on it, and where all usage is billed the other way round.",
+        "description": "Every user with cost on a day has usage on it and, where all usage is billed, the reverse.",
         "blocking": False,
         "severity": dg.AssetCheckSeverity.WARN,
         "sql": """
@@ -176,7 +179,7 @@ _MART_CHECKS: tuple[dict[str, Any], ...] = (
             join marts.dim_claude_organizations using (organization_id)
             where has_usage is null or (has_cost is null and plan = 'usage')
             order by all""",
-        "found": "users and days are known to one of the two only",
+        "found": "users and days appear in only one of the two",
     },
 )
 

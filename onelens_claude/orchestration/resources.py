@@ -1,7 +1,10 @@
 """What the assets need from outside: settings, the warehouse, the API clients. Plain objects, made when asked for.
 
-Settings are read at run time, not when the code location loads, so that the UI opens before there is a settings
-file and a rotated key is used on the next run. Keys never enter Dagster's configuration.
+Settings are read at run time, not when the code location loads, so that the UI opens before there is a settings file
+and a rotated key is used on the next run. Keys never enter Dagster's configuration.
+
+What is here: the way from Dagster into the other rooms. What to add here: another thing that assets need.
+What must not go here: decisions about days or pulls (`ledger`, `landing`).
 """
 
 from __future__ import annotations
@@ -52,9 +55,9 @@ class Onelens:
 
     @contextmanager
     def newest_reader(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
-        """Yield the newest state there is to read: the working file, or the serving copy while somebody writes.
+        """Yield the newest readable state: the working file or, while that has a writer, the serving copy.
 
-        Null where there is neither. The working file also knows what a backfill brought that was killed.
+        None when there is neither. The working file also has what a killed backfill loaded.
         """
         warehouse = self.warehouse()
         warehouse.upgrade()
@@ -69,7 +72,7 @@ class Onelens:
             yield connection
 
     def client(self, organization: Organization, on_page: Callable[[], None] | None = None) -> AnalyticsClient:
-        """Return a client of one organisation that reads its key anew for each request."""
+        """Return a client of one organisation that reads its key again for each request."""
         polling = self.settings().polling
         return AnalyticsClient(
             organization_id=organization.id,
@@ -82,7 +85,7 @@ class Onelens:
         )
 
     def landing(self, endpoint: str, log_progress: Callable[[int, int, int], None] | None = None) -> Landing:
-        """Return what pulls days of every organisation into the warehouse; `endpoint` names the work to watchers."""
+        """Return the landing for every organisation; `endpoint` names the work when progress is reported."""
         done = total = pages = 0
         guard = threading.Lock()
 

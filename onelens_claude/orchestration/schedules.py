@@ -1,4 +1,8 @@
-"""The schedules."""
+"""When jobs start by the clock.
+
+What is here: the daily run over everything that is due, and weekly housekeeping. What to add here: another schedule.
+What must not go here: which days are due (`ledger`), what a job does (`jobs.py`).
+"""
 
 import datetime as dt
 

@@ -289,12 +289,12 @@ def test_an_older_pull_that_covers_more_does_not_come_back(place, set_now):
         (
             Fault("bad_amount", page=2, value="12,5", times=None),
             "invalid_data",
-            'page 2: amount "12,5" is no decimal string',
+            'page 2: amount "12,5" is not a decimal string',
         ),
         (
             Fault("bad_amount", page=2, value="number", times=None),
             "invalid_data",
-            "page 2: amount 12.5 is no decimal string",
+            "page 2: amount 12.5 is not a decimal string",
         ),
         (Fault("day_outside_window", page=2, times=None), "invalid_data", "page 2: a row from 2026-09-"),
     ],
