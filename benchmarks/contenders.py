@@ -132,7 +132,7 @@ def onelens_settings(work: Path, base_url: str, **polling: int) -> Settings:
 def pandas(job: Job) -> dict[str, Any]:
     """Load with requests, json, pandas.json_normalize and an insert per page, in one transaction."""
     import duckdb
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
     import requests
 
     cursor, is_first = None, True

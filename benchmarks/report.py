@@ -1,6 +1,7 @@
 """The figures beside their goals, as docs/benchmarks.md.
 
-What belongs here: goals, verdicts, tables and, for each goal that can be missed, why and what would be needed.
+What is here: goals, verdicts, tables and, for each goal that can be missed, why and what would be needed.
+What to add here: a goal or a table. What must not go here: measuring, which each other module does.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ _BECAUSE = {
     "official": f"{_START_UP} {_STORING}",
     "growth": "The same causes as for the floor.",
     "memory": """What is appended is held until a row group of 122,880 rows is full. Smaller row groups take half, but
-  dbt's connection puts them together again; see DECISIONS.md.""",
+  dbt's connection merges them again; see DECISIONS.md.""",
     "stored": "At small sizes a page takes whole blocks of 256 KB.",
-    "day by day": "Row groups that are put together at a checkpoint are written anew.",
+    "day by day": "Row groups that are merged at a checkpoint are rewritten.",
     "revised": "dbt's own start and some 200 nodes, about 11 CPU s at any size, are part of it; see the slowest nodes.",
     "history": "See the slowest nodes below: what reads the whole history, not the touched days.",
     "full": "DuckDB spills beyond the limit; Python and dbt come on top of it.",
@@ -328,8 +329,8 @@ def _side_by_side_text(found: dict[str, Any]) -> str:
     kind = found["loaded"]["onelens"]["type"]
     return f"""
 - **Sum.** Ours is {kind} and the truth to the last digit. dlt keeps the API's text ({merged["type"]}): summed as
-  `double` its user rows are off by {difference:.2E} cents; cast to a wide DECIMAL by hand they are exact. What no user
-  is behind is in neither of its tables as a row.
+  `double` its user rows are off by {difference:.2E} cents; cast to a wide DECIMAL by hand they are exact. Neither of
+  its tables has a row for cost that no user account is behind.
 - **A restated day.** `append` counts the day that has rows twice and keeps the empty one as it was. `merge` is right
   wherever rows arrive; a day whose user rows are all gone keeps its old ones, because nothing arrives that names it.
 - **Columns.** Of {len(found["fields"])} fields served, dlt has no column for: {lost} (fields that were null in every

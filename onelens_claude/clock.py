@@ -1,4 +1,8 @@
-"""The clock: UTC, replaced everywhere by `ONELENS_NOW` for tests and replays."""
+"""The clock: UTC, replaced everywhere by `ONELENS_NOW` for tests and replays.
+
+What is here: the current moment, and moments as the warehouse stores them. What to add here: nothing but such forms.
+What must not go here: when an endpoint has a day (`api/endpoints.py`) or which days are due (`ledger`).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from onelens_claude.errors import SettingsError
 def utc_now() -> dt.datetime:
     """Return the current moment, timezone-aware UTC; `ONELENS_NOW` (RFC 3339) replaces it.
 
-    Raises SettingsError when `ONELENS_NOW` is no RFC 3339 moment with an offset.
+    Raises SettingsError when `ONELENS_NOW` is not an RFC 3339 timestamp with an offset.
     """
     text = os.environ.get("ONELENS_NOW")
     if not text:

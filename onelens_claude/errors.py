@@ -1,5 +1,8 @@
 """The errors a person is meant to read. Each message says what failed, where, and what to do next.
 
+What is here: the hierarchy below. What to add here: a kind that callers treat differently, or that needs another hint.
+What must not go here: deciding which error an answer is (`api/client.py`).
+
 OnelensError
 ├── SettingsError               onelens.yaml, an environment variable or a command-line value is wrong
 ├── WarehouseError              a database file cannot be read, written or locked
@@ -11,7 +14,7 @@ OnelensError
     ├── TransportError          no answer: unreachable, reset, timed out, cut off (retried)
     ├── ServerError             5xx and 529 (retried)
     ├── RateLimitedError        429 (retried after `retry-after`)
-    ├── MalformedResponseError  an answer that is no page of the API
+    ├── MalformedResponseError  an answer that is not a page of the API
     ├── InvalidRequestError     400
     │   ├── NotYetAvailableError    the day is not there yet; names the newest that is
     │   └── CursorRefusedError      the cursor expired or does not fit; the query starts again
@@ -118,7 +121,7 @@ class RateLimitedError(ApiError):
 
 
 class MalformedResponseError(ApiError):
-    """Status 200, but the body is no page of the API."""
+    """Status 200, but the body is not a page of the API."""
 
     error_type = "malformed_response"
     hint = "Does base_url point to the API, with no login page or proxy in between?"
@@ -159,4 +162,4 @@ class NotFoundError(ApiError):
     """No such path (404)."""
 
     error_type = "not_found_error"
-    hint = "Check base_url; it ends before /v1."
+    hint = "Check base_url: it must end before /v1."

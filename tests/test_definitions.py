@@ -168,7 +168,7 @@ def test_each_list_can_be_replaced_and_only_the_one_that_is_given_is():
     for name in lists:
         # jobs and checks name the project's assets, so whoever replaces these replaces them too
         instead = {"assets": [of_my_own], "asset_checks": [], "jobs": [], "schedules": [], "sensors": []}
-        given = instead if name == "assets" else {name: []}
+        given: dict[str, Any] = instead if name == "assets" else {name: []}
         built = build_defs(**given)
         assert len(list(getattr(built, name) or [])) == len(given[name])
         for other in set(lists) - set(given):

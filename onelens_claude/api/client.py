@@ -1,7 +1,8 @@
 """GET, authentication, pages, retries and the shared rate limit.
 
-What belongs here: how one query is asked until its last page. What does not: which windows to ask for and where
-pages go (`landing.py`). Imports no Dagster. A body never becomes Python objects: three fields are read from it.
+What is here: how one query is asked until its last page. A body never becomes Python objects; three fields are read.
+What to add here: a rule about a request, an answer or a retry, with its source.
+What must not go here: which windows to ask for and where pages go (`landing`), anything of Dagster.
 Source: Claude Enterprise Analytics API documentation, 2026-10.
 """
 
@@ -38,7 +39,7 @@ _CURSOR_RESTARTS = 2
 _RETRIED = (errors.TransportError, errors.ServerError, errors.RateLimitedError)
 _LONGEST_LAG = dt.timedelta(days=31)
 _PAUSE_AFTER_429 = 10.0
-"""Seconds for everybody who asks the organisation, where the answer names none."""
+"""Seconds that everybody who asks about the organisation waits when a 429 names none."""
 _HIDDEN = "[key]"
 _ADMIN_KEY = "sk-ant-admin"
 _ADMIN_KEY_HINT = "This is an Admin API key; the analytics endpoints need a key with the scope read:analytics."
@@ -132,7 +133,7 @@ class AnalyticsClient:
         return f"AnalyticsClient({self.organization_id!r}, {self._base_url!r})"
 
     def stop(self) -> None:
-        """End every wait and send nothing more; what is asked for from now on raises."""
+        """End every wait and send nothing more; any later request raises."""
         self._stopped.set()
 
     def pages(self, endpoint: Endpoint, query: Query, window: Window) -> Iterator[Page]:
@@ -155,7 +156,7 @@ class AnalyticsClient:
             if not cursor:
                 if envelope.has_more:
                     raise errors.MalformedResponseError(
-                        "the answer has more pages but names no next one",
+                        "the answer says there are more pages but names no next page",
                         where=where,
                         request_id=page.request_id,
                     )
@@ -171,7 +172,7 @@ class AnalyticsClient:
             previous = page.rows
             if cursor in seen:
                 raise errors.MalformedResponseError(
-                    "a page cursor came twice, the pages would never end",
+                    "a page cursor was repeated; the pages would never end",
                     where=where,
                     request_id=page.request_id,
                 )
@@ -327,12 +328,12 @@ def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _without_key(body: bytes, key: str) -> bytes:
-    """Return an answer that will be shown or kept aside; a proxy's error page may repeat the request's headers."""
+    """Return an answer without the key, to be shown or kept aside: a proxy's error page may repeat request headers."""
     return body.replace(key.strip().encode(), _HIDDEN.encode())
 
 
 def read_envelope(body: bytes, *, where: str, request_id: str | None) -> _Envelope:
-    """Read the few fields of a page that the client needs. MalformedResponseError, TransportError where it is none."""
+    """Read the few fields of a page that the client needs. Raises MalformedResponseError or TransportError."""
     if body.lstrip()[:1] == b"<":
         raise errors.MalformedResponseError(
             "the answer has status 200, but is HTML, not JSON", where=where, request_id=request_id
@@ -341,7 +342,7 @@ def read_envelope(body: bytes, *, where: str, request_id: str | None) -> _Envelo
         envelope = _decode_envelope(readable_json(body))
     except msgspec.ValidationError as error:
         raise errors.MalformedResponseError(
-            f"the answer is JSON of another form: {error}", where=where, request_id=request_id
+            f"the answer is JSON, but not of the expected form: {error}", where=where, request_id=request_id
         ) from None
     except RecursionError:
         raise errors.MalformedResponseError(
@@ -349,7 +350,7 @@ def read_envelope(body: bytes, *, where: str, request_id: str | None) -> _Envelo
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.TransportError(
-            f"the answer is cut off or no JSON: {error}", where=where, request_id=request_id
+            f"the answer is cut off or not JSON: {error}", where=where, request_id=request_id
         ) from None
     if bytes(memoryview(envelope.data or envelope.summaries)[:1]) != b"[":
         raise errors.MalformedResponseError("the answer has no list `data`", where=where, request_id=request_id)
@@ -369,7 +370,7 @@ def split_rows(body: bytes, envelope: _Envelope, *, where: str, request_id: str 
         return body[:start].decode(), body[start:end], body[end:].decode()
     except UnicodeDecodeError as error:
         raise errors.TransportError(
-            f"the answer is no UTF-8 text: {error}", where=where, request_id=request_id
+            f"the answer is not UTF-8 text: {error}", where=where, request_id=request_id
         ) from None
 
 
@@ -381,7 +382,7 @@ def _moment(text: str | None, *, where: str, request_id: str | None) -> dt.datet
         return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     except (ValueError, OverflowError):
         raise errors.MalformedResponseError(
-            f"data_refreshed_at {text!r} is no RFC 3339 moment", where=where, request_id=request_id
+            f"data_refreshed_at {text!r} is not an RFC 3339 timestamp", where=where, request_id=request_id
         ) from None
 
 

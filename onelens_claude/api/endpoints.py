@@ -2,9 +2,10 @@
 
 Nine are always pulled; three newer ones when the settings name them.
 
-What belongs here: a fact about an endpoint that the client, the landing, the assets or the checks need.
-What does not: how a row looks (`row_types.py`), how a page is fetched (`client.py`) or stored (`landing.py`).
-Source of the facts: the Claude Enterprise Analytics API documentation, 2026-10, and `anthropic` 2.12.0.
+What is here: what the API fixes about each endpoint. What to add here: an endpoint, or a fact about one that the
+client, the landing, the assets or the checks need.
+What must not go here: the fields of a row (`row_types.py`), how a page is fetched (`client.py`) or stored (`landing`).
+Source: Claude Enterprise Analytics API documentation, 2026-10, and `anthropic` 2.12.0.
 """
 
 from __future__ import annotations
@@ -204,7 +205,7 @@ _ALL = (
         Shape.USER_ROWS,
         row_types.USER_COST,
         COST_DIMENSIONS,
-        "Cost per user, day and seven dimensions; without what no user is behind.",
+        "Cost per user, day and seven dimensions; without cost that no user account is behind.",
     ),
     _report(
         "usage_report",
@@ -247,7 +248,7 @@ _ALL = (
         page_size=1000,
         queries=(Query("detail", ("model", "service_tier")),),
         columns=row_types.FLAT_USAGE,
-        description="Tokens per day, model and service tier: the only place that tells priority tier apart.",
+        description="Tokens per day, model and service tier: the only place that distinguishes priority tier.",
         entity_key="",
         row_key=("group.model", "group.service_tier"),
         is_optional=True,

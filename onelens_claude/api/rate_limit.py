@@ -1,7 +1,10 @@
-"""One rate limit per organisation, shared by every thread, process and run of this machine.
+"""One rate limit per organisation, shared by every thread, process and run on this machine.
 
-The state is one small file per organisation: the moment from which the next request may leave. Holding the
-file's lock takes a fraction of a millisecond; the waiting itself is done outside it.
+The state is one small file per organisation: the moment from which the next request may leave. The file's lock is held
+for a fraction of a millisecond; the waiting happens outside it.
+
+What is here: pacing, and the pause after a 429. What to add here: another reason for everybody to wait.
+What must not go here: retries and what a response means (`client.py`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""DuckDB types of one row of each endpoint, as the API names its fields.
+"""DuckDB types of one row of each endpoint, with the API's own field names.
 
-What belongs here: field names and types. Amounts are JSON, so that a number is told from a decimal string. How a row
-is stored: `raw_tables.py`.
-Both forms of a renamed field stand side by side (`email`, `email_address`); a field that is absent reads as null.
+Amounts are typed as JSON, so that a number can be told from a decimal string. Both names of a renamed field stand side
+by side (`email`, `email_address`); an absent field reads as null.
+
+What is here: field names and types. What to add here: a field that the API's documentation names.
+What must not go here: how a row is stored (`warehouse/raw_tables.py`) or checked (`landing/parsing.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The API itself, free of any web framework: a request in, a status, headers and bytes out.
 
-Belongs here: organisations by key, the order of checks, pages and envelopes, the request log, the clock.
-Does not belong here: sockets and routes (server.py), changing the server from outside (control.py).
+What is here: organisations by key, the order of checks, pages and envelopes, the request log, the clock.
+What must not go here: sockets and routes (server.py), changing the server from outside (control.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The command `fake-api`: serves generated organisations until it is stopped.
 
-Belongs here: options, their checks, and the line that tells the address.
-Does not belong here: anything that is served.
+What is here: options, their checks, and the line that shows the address.
+What must not go here: anything that is served.
 """
 
 from __future__ import annotations

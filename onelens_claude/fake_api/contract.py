@@ -1,7 +1,7 @@
 """The request contract: which parameters an endpoint takes, what they may be, and the errors that say so.
 
-Belongs here: parameter tables, parsing, windows, and the error type with its status and body.
-Does not belong here: transport (server.py), the meaning of the data (reports.py, engagement.py).
+What is here: parameter tables, parsing, windows, and the error type with its status and body.
+What must not go here: transport (server.py), the meaning of the data (reports.py, engagement.py).
 """
 
 from __future__ import annotations

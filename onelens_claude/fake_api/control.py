@@ -1,7 +1,7 @@
 """What lies outside the API: `/truth` and `/control`, for tests and demos.
 
-Belongs here: reading these requests and changing the served state.
-Does not belong here: the sums behind the truth (truth.py) and what a fault does (faults.py).
+What is here: reading these requests and changing the served state.
+What must not go here: the sums behind the truth (truth.py) and what a fault does (faults.py).
 
 Both need the key of an organisation (a rotated one still works) and know no rate limit. `/truth` is described in
 truth.py. Control takes JSON by POST and answers `{"ok": true}`; it acts on the key's organisation, the clock, the

@@ -1,8 +1,8 @@
 """Opaque cursors, bound to the query they came from.
 
-Belongs here: making and checking them. A cursor carries where to go on and the moment its first page answered for,
+What is here: making and checking them. A cursor carries where to go on and the moment its first page answered for,
 so that pages of one walk fit together while the clock moves.
-Does not belong here: what a page holds.
+What must not go here: what a page holds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The engagement endpoints: which parameters they take, which days they may answer for, and their walk.
 
-Belongs here: parameters, availability, filters, cuts by group, ranking, and `summaries`.
-Does not belong here: the shape of the per-entity rows (entities.py) and what people did (activity.py).
+What is here: parameters, availability, filters, cuts by group, ranking, and `summaries`.
+What must not go here: the shape of the per-entity rows (entities.py) and what people did (activity.py).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Rows of the per-entity engagement endpoints: users, chat projects, skills, connectors, plugins, artifacts.
 
-Belongs here: how activities of a scope become rows, in one-day and in range mode, whole or cut by a dimension.
+What is here: how activities of a scope become rows, in one-day and in range mode, whole or cut by a dimension.
 In range mode counters add up, distinct users are recounted, and every other distinct count is null.
-Does not belong here: parameters and dates (engagement.py), and what people did (activity.py).
+What must not go here: parameters and dates (engagement.py), and what people did (activity.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Faults: everything that goes wrong on the way or in a body, on request.
 
-Belongs here: which faults exist, when one fires, and what a payload fault does to a body.
-Does not belong here: breaking connections (server.py) and setting faults over HTTP (control.py).
+What is here: which faults exist, when one fires, and what a payload fault does to a body.
+What must not go here: breaking connections (server.py) and setting faults over HTTP (control.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The newer pair, `usage` and `cost`: flat rows, at most five dimensions, every combination, no cap.
 
-Belongs here: their parameters, actors of every kind, and the shape of their rows.
-Does not belong here: sums, filters and field blocks shared with the legacy reports (grouping.py, framing.py).
+What is here: their parameters, actors of every kind, and the shape of their rows.
+What must not go here: sums, filters and field blocks shared with the legacy reports (grouping.py, framing.py).
 """
 
 from __future__ import annotations

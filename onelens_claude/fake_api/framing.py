@@ -1,7 +1,7 @@
 """What all cost and usage endpoints share: filters, key columns, and the field blocks of their rows.
 
-Belongs here: narrowing events, the codes a group is keyed by, ranking metrics, money and token fields.
-Does not belong here: parameters and the shape of an endpoint's rows (reports.py, flat.py), sums (grouping.py).
+What is here: narrowing events, the codes a group is keyed by, ranking metrics, money and token fields.
+What must not go here: parameters and the shape of an endpoint's rows (reports.py, flat.py), sums (grouping.py).
 """
 
 from __future__ import annotations

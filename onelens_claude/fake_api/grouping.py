@@ -1,7 +1,7 @@
 """Exact sums by group: the one place where events become totals for the reports.
 
-Belongs here: composite keys, and int64 sums that cannot overflow (high and low halves, joined as Python ints).
-Does not belong here: which dimensions exist or how a row looks; the truth, which adds up on its own.
+What is here: composite keys, and int64 sums that cannot overflow (high and low halves, joined as Python ints).
+What must not go here: which dimensions exist or how a row looks; the truth, which adds up on its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The rate limit: 60 requests in any minute, per organisation.
 
-Belongs here: the sliding window. Does not belong here: who asked (server.py).
+What is here: the sliding window. What must not go here: who asked (server.py).
 """
 
 from __future__ import annotations

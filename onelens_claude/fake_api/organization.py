@@ -1,7 +1,7 @@
 """One served organisation: its days, revised as of a moment, and what of them is visible.
 
-Belongs here: caching of days, revisions, the freshness rules, and the events of a window.
-Does not belong here: random draws (generator.py), people (roster.py), parameters and rows (contract.py, reports.py).
+What is here: caching of days, revisions, the freshness rules, and the events of a window.
+What must not go here: random draws (generator.py), people (roster.py), parameters and rows (contract.py, reports.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """List prices as integers, and money as text: everything the server knows about an amount.
 
-Belongs here: the price table, the units, the discounts and the formatting of money.
-Does not belong here: token counts (events.py) and the truth, which has its own decimal price table on purpose.
+What is here: the price table, the units, the discounts and the formatting of money.
+What must not go here: token counts (events.py) and the truth, which has its own decimal price table on purpose.
 
 Units: a price is a whole number of 10^-7 cents, a discount factor of 10^-5, an amount of 10^-12 cents.
 Every price in the contract is whole in these units, so no amount is ever rounded and none has more than 12 digits.

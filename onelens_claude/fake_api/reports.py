@@ -1,7 +1,7 @@
 """The four legacy cost and usage reports: `user_cost_report`, `user_usage_report`, `cost_report`, `usage_report`.
 
-Belongs here: their parameters, ranking, the cap, and the shape of their rows.
-Does not belong here: filters and field blocks (framing.py), sums (grouping.py), the newer pair (flat.py).
+What is here: their parameters, ranking, the cap, and the shape of their rows.
+What must not go here: filters and field blocks (framing.py), sums (grouping.py), the newer pair (flat.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who works there: people, their seats, their groups, and how the API names them at a given moment.
 
-Belongs here: identities over time (joined, renamed, departed, deleted) and what kind of user someone is.
-Does not belong here: what they do on a day (generator.py, activity.py).
+What is here: identities over time (joined, renamed, departed, deleted) and what kind of user someone is.
+What must not go here: what they do on a day (generator.py, activity.py).
 
 Seats change hands at dates that depend on the seed alone, about every 25 days in an organisation of 60, in turn by a
 deleted account and by a departure. So every window of a few weeks has both, wherever it lies.

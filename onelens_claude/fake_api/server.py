@@ -1,7 +1,7 @@
 """The Starlette app, and a server for it that starts on a free port and stops cleanly.
 
-Belongs here: routes, acting out transport faults, threads and sockets.
-Does not belong here: what is answered (api.py) and what control changes (control.py).
+What is here: routes, acting out transport faults, threads and sockets.
+What must not go here: what is answered (api.py) and what control changes (control.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a served organisation is: its settings, its revisions, and how moments are read.
 
-Belongs here: plain frozen data that callers pass in, and the clock helpers every module shares.
-Does not belong here: anything that generates rows or answers requests.
+What is here: plain frozen data that callers pass in, and the clock helpers every module shares.
+What must not go here: anything that generates rows or answers requests.
 """
 
 from __future__ import annotations

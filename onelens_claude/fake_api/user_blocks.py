@@ -1,7 +1,7 @@
 """The metric blocks of a `users` row: chat, Claude Code, Cowork, Office, Design, Science and the optional ones.
 
-Belongs here: how activities of one user and day, or of several, become nested counters.
-Does not belong here: which activities a row covers, and its identity (entities.py).
+What is here: how activities of one user and day, or of several, become nested counters.
+What must not go here: which activities a row covers, and its identity (entities.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
 """The atomic append of fetched pulls: verbatim pages, parsed rows, ledger rows; all of them or none.
 
-The rows are parsed and checked in one streaming pass inside the transaction: the first row that breaks the contract
-stops it with an error that quotes the row, and nothing of the batch stays. Imports no Dagster.
+Rows are parsed and checked in one streaming pass inside the transaction: the first row that breaks the contract stops
+it with an error that quotes the row, and nothing of the batch remains.
+
+What is here: the transaction. What to add here: a check that needs a whole pull, or more of the ledger's figures.
+What must not go here: checks of one value (`parsing.py`), table definitions (`warehouse`), anything of Dagster.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from onelens_claude.settings import Organization
 
 _FRACTION = r'"(?:{names})"\s*:\s*-?[0-9]+(?:\.[0-9]*[1-9][0-9]*|[eE]-[0-9]+)'
-"""A counter that is no whole number: BIGINT would round it without a word."""
+"""A counter that is not a whole number: BIGINT would round it silently."""
 _DATA_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
 """What DuckDB raises about the pages; any other error is about the file or the machine."""
 _KEY = re.compile(rb'"([A-Za-z_][A-Za-z0-9_\-]*)"\s*:')
@@ -162,7 +165,7 @@ def _next_sequence(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def _check_same_organization(connection: duckdb.DuckDBPyConnection, pull: FetchedPull) -> None:
-    """Refuse pages of another organisation than the one this key answered for before."""
+    """Refuse pages of an organisation other than the one this key answered for before."""
     ids = set(pull.api_organization_ids)
     known = connection.execute(
         "select distinct api_organization_id from claude_raw.pulls "
@@ -180,7 +183,7 @@ def _check_same_organization(connection: duckdb.DuckDBPyConnection, pull: Fetche
 
 
 def _describe_pages(connection: duckdb.DuckDBPyConnection, pulls: list[FetchedPull]) -> None:
-    """Make a temporary table that says of each spooled file which page it is."""
+    """Create a temporary table that maps each spooled file to its page."""
     pages = [(pull, number, page) for pull in pulls for number, page in enumerate(pull.pages, start=1)]
     connection.execute(
         """create or replace temp table pages_of_batch as
@@ -224,12 +227,12 @@ def _insert_pages(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pul
     )
     counters = row_types.nested_count_fields(endpoint.columns)
     fraction = _FRACTION.format(names="|".join(counters))
-    refused = refuse(f"concat(regexp_extract(part, '{fraction}'), ' is no whole number')")
+    refused = refuse(f"concat(regexp_extract(part, '{fraction}'), ' is not a whole number')")
     checked = f"case when regexp_matches(part, '{fraction}') then {refused} else part end" if counters else "part"
     pages = [page for pull in pulls for page in pull.pages]
     longest = [page.longest_line for page in pages if page.longest_line is not None]
     if longest:
-        # No line holds a line break or the delimiter: raw control characters are no JSON.
+        # No line holds a line break or the delimiter: raw control characters are not valid JSON.
         connection.execute(
             f"""insert into claude_raw.page_parts
             with lines as (

@@ -1,7 +1,10 @@
 """One pull, from the API to files: every page of every query of an endpoint over one window.
 
-Pages go to a spool folder as they arrive, so memory does not grow with the organisation. Nothing here touches the
-database; a pull that fails half-way leaves only spool files, which the next session sweeps. Imports no Dagster.
+Pages go to a spool folder as they arrive, so memory does not grow with the organisation. A pull that fails half-way
+leaves only spool files, which the next session sweeps.
+
+What is here: which queries make a pull, splitting capped answers, the spool. What to add here: another query of a pull.
+What must not go here: HTTP and retries (`api/client.py`), the database (`appending.py`), anything of Dagster.
 """
 
 from __future__ import annotations
@@ -84,7 +87,7 @@ class SpooledPage:
         return (self.head + "".join(self.parts()) + self.tail).encode()
 
     def parts(self) -> list[str]:
-        """Return the list of rows in pieces that joined are what came."""
+        """Return the list of rows in pieces; joined, they are the text that came."""
         rows = self.path.read_bytes().decode()
         if self.longest_line is not None:
             return rows.split("\n")
@@ -104,7 +107,7 @@ class FetchedPull:
 
     @property
     def fetched_at(self) -> dt.datetime:
-        """When the first page was asked for, UTC."""
+        """When the first page was asked for, in UTC."""
         return self.pages[0].fetched_at
 
     @property
@@ -114,7 +117,7 @@ class FetchedPull:
 
     @property
     def api_organization_ids(self) -> set[str]:
-        """Who the API says these pages are of; empty where the endpoint does not say."""
+        """The organisations the API says these pages belong to; empty where the endpoint does not say."""
         return {page.api_organization_id for page in self.pages if page.api_organization_id}
 
     @property
@@ -292,7 +295,7 @@ def _buckets(pull: FetchedPull, pages: list[SpooledPage]) -> Iterator[_Bucket]:
             buckets = _decode_buckets(page.rows_path.read_bytes())
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             invalid = InvalidRowError(
-                f"{pull.request}: the buckets are of another form: {error} (request {page.request_id})",
+                f"{pull.request}: the buckets are not of the expected form: {error} (request {page.request_id})",
                 request_id=page.request_id,
             )
             invalid.body = page.body()

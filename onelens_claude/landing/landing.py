@@ -1,8 +1,9 @@
 """From "these days of these organisations" to complete pulls in the warehouse.
 
-What belongs here: splitting days into windows, fetching them in parallel, appending what is whole, recording what
-failed and setting refused bytes aside. What does not: HTTP (`client.py`), files of one pull (`fetching.py`), the
-transaction (`appending.py`). Imports no Dagster.
+What is here: splitting days into windows, fetching them in parallel, appending what is whole, recording what failed and
+setting refused bytes aside. What to add here: a rule about what is still asked after a failure.
+What must not go here: HTTP (`api/client.py`), the files of one pull (`fetching.py`), the transaction (`appending.py`),
+anything of Dagster.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _log = logging.getLogger(__name__)
 FETCH_THREADS = 4
 """Requests in flight per organisation; more gain nothing at 60 a minute."""
 _ALONE = 2
-"""So many first requests of an organisation go one at a time: they may say that others need not be sent."""
+"""An organisation's first requests go one at a time: they may show that others need not be sent."""
 _ASKED_AHEAD = 60
 """Requests handed to the threads, so that they go on while a batch is appended."""
 _FAILURES_IN_A_ROW = 3
@@ -59,11 +60,11 @@ _BATCH_SECONDS = 5.0
 
 
 class DayStatus(StrEnum):
-    """What became of one organisation's day."""
+    """What happened to one organisation's day."""
 
     LOADED = "loaded"
     UNAVAILABLE = "unavailable"
-    """Not there yet, or before the oldest the API answers for: nothing is wrong."""
+    """Not there yet, or older than anything the API answers for: nothing is wrong."""
     FAILED = "failed"
 
 
@@ -88,7 +89,7 @@ class DayOutcome:
 class _Plan:
     requests: list[PullRequest] = field(default_factory=list)
     outcomes: list[DayOutcome] = field(default_factory=list)
-    """Of days that need no request to be known as unavailable."""
+    """Outcomes of days known to be unavailable without a request."""
 
 
 class Landing:
@@ -108,7 +109,7 @@ class Landing:
         self._clients = clients
         self._on_progress = on_progress
         self.latest_days = {} if latest_days is None else latest_days
-        """Per organisation what the API said about its newest day; only endpoints of one family may share it."""
+        """Per organisation, the newest day the API named; only endpoints of one family may share it."""
         self._spool_folder = warehouse.path.parent / "spool"
         self._quarantine_folder = warehouse.path.parent / "quarantine"
 
@@ -164,7 +165,7 @@ class Landing:
         return target
 
     def quarantine_answer(self, pull_id: str, error: errors.OnelensError, body: bytes) -> Path:
-        """Keep one answer that is no page of the API; return its folder."""
+        """Keep one answer that is not a page of the API; return its folder."""
         with self._quarantine(pull_id, error, [{"file": "answer"}]) as target:
             target.mkdir(parents=True)
             (target / "answer").write_bytes(body)
@@ -192,14 +193,14 @@ class Landing:
         return self._warehouse
 
     def progress(self, done: int, total: int) -> None:
-        """Tell whoever watches how many pulls are done."""
+        """Report how many pulls are done."""
         if self._on_progress:
             self._on_progress(done, total)
 
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """What came of one request: the pull, and why it ends earlier than asked, where it does."""
+    """The result of one request: the pull and, if it ends earlier than asked, why."""
 
     pull: FetchedPull
     late: errors.NotYetAvailableError | None = None
@@ -207,7 +208,7 @@ class _Fetched:
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """A request to leave a ledger row of."""
+    """A failed request that needs a ledger row."""
 
     request: PullRequest
     error: errors.OnelensError
@@ -328,7 +329,7 @@ class _Work:
         return pull
 
     def _stop_early(self, request: PullRequest) -> None:
-        """Raise what is already known to come instead of asking for it."""
+        """Raise the error that is already known instead of asking for it again."""
         with self._guard:
             stopped = self._stopped.get(request.organization_id)
             late = self._landing.latest_days.get(request.organization_id)

@@ -1,7 +1,11 @@
 """The SQL that turns spooled pages into typed rows, and the checks each row must pass.
 
 One streaming pass parses and checks: the first value that breaks the contract raises an error that names its page, and
-`REFUSED` reads it back. What a row has: `row_types.py`; how it is stored: `raw_tables.py`. Imports no Dagster.
+`REFUSED` reads it back.
+
+What is here: SQL as text. What to add here: a check of one value or one row.
+What must not go here: the fields of a row (`api/row_types.py`), how they are stored (`warehouse/raw_tables.py`),
+running the SQL (`appending.py`).
 """
 
 from __future__ import annotations
@@ -84,7 +88,7 @@ def _value(endpoint: Endpoint, column: str) -> str:
         text = f"{field}::varchar"
         absent = refuse(f"'a row has no {name}'") if name == "amount" else "null"
         shape = _AMOUNT if kind == "JSON" else _COUNT
-        wrong = refuse(f"concat('{name} ', {text}, ' is no {shape.description}')")
+        wrong = refuse(f"concat('{name} ', {text}, ' is not a {shape.description}')")
         checks += [
             f"when {field} is null or {text} = 'null' then {absent}",
             f"when {shape.is_wrong.format(text=text)} then {wrong}",
@@ -127,7 +131,7 @@ def _activity_date(endpoint: Endpoint) -> str:
     if endpoint.shape is Shape.DAY_ROWS:
         return "window_start"
     said = "concat(coalesce(r.starting_at, 'null'), ' to ', r.ending_at)"
-    not_a_day = refuse(f"concat('a row from ', {said}, ' is no whole UTC day')")
+    not_a_day = refuse(f"concat('a row from ', {said}, ' is not a whole UTC day')")
     outside = refuse(f"concat('a row from ', {said}, ' lies outside the window')")
     return f"""case
         when start_day is null or (r.ending_at is not null and end_day is distinct from start_day + 1)

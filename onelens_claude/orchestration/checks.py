@@ -1,6 +1,9 @@
-"""Asset checks of our own; the dbt tests are checks too. Each says in its metadata which days and organisations.
+"""Asset checks beside the dbt tests. Each names the days and organisations in its metadata.
 
 None is blocking: that a fact adds up is the dbt test `reconciliation_is_exact`; where it fails, nothing is published.
+
+What is here: checks that need the settings, the ledger or several models. What to add here: another such check.
+What must not go here: what a dbt test can express during the build.
 """
 
 from collections.abc import Sequence
@@ -81,7 +84,7 @@ def _build_drift(endpoint: Endpoint) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=dg.AssetKey([GROUP, endpoint.name]),
         name="no_new_fields",
-        description="The API answered with no field this version does not know; each new one is reported once.",
+        description="The API's answers hold only fields this version knows; each new one is reported once.",
         pool=WRITER_POOL,
     )
     def no_new_fields(
@@ -113,20 +116,18 @@ _MART_CHECKS: tuple[dict[str, Any], ...] = (
         "name": "no_remainder_is_negative",
         "description": "No day's users cost more than the organisation, beyond rounding dust "
         f"({ROUNDING_DUST_CENTS} cents); such a day was already pulled a second time.",
-        "blocking": False,
         "severity": dg.AssetCheckSeverity.ERROR,
         "sql": """
             select organization_id, activity_date, total_cents, user_cents, unattributed_cents
             from marts.cost_reconciliation
             where status = 'negative_remainder'
             order by all""",
-        "found": "days have users that cost more than the total",
+        "found": "days have users who cost more than the total",
     },
     {
         "table": "fct_claude_usage",
         "name": "usage_and_cost_know_the_same_users_and_days",
-        "description": "Whoever has cost on a day has usage on it, and where all usage is billed the other way round.",
-        "blocking": False,
+        "description": "Every user with cost on a day has usage on it and, where all usage is billed, the reverse.",
         "severity": dg.AssetCheckSeverity.WARN,
         "sql": """
             with costs as (
@@ -152,7 +153,7 @@ _MART_CHECKS: tuple[dict[str, Any], ...] = (
             join marts.dim_claude_organizations using (organization_id)
             where has_usage is null or (has_cost is null and plan = 'usage')
             order by all""",
-        "found": "users and days are known to one of the two only",
+        "found": "users and days appear in only one of the two",
     },
 )
 
@@ -162,16 +163,13 @@ def _build_mart_check(
     table: str,
     name: str,
     description: str,
-    blocking: bool,
     severity: dg.AssetCheckSeverity,
     sql: str,
     found: str,
 ) -> dg.AssetChecksDefinition:
     """Return a check that passes when `sql` finds no row."""
 
-    @dg.asset_check(
-        asset=dg.AssetKey([_MARTS, table]), name=name, description=description, blocking=blocking, pool=WRITER_POOL
-    )
+    @dg.asset_check(asset=dg.AssetKey([_MARTS, table]), name=name, description=description, pool=WRITER_POOL)
     def check(onelens: dg.ResourceParam[Onelens]) -> dg.AssetCheckResult:
         with onelens.warehouse().working_reader() as connection:
             columns, rows = _fetch(connection, sql)

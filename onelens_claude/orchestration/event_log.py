@@ -2,7 +2,10 @@
 
 A range of days x assets is thousands of events, planned and materialised. Dagster's own SQLite log opens both of its
 files and waits for the disk for each of them: minutes before the first request. Dagster hands events over in batches
-where `DAGSTER_EVENT_BATCH_SIZE` says so; this stores a batch as one. The files are the same as without it.
+when `DAGSTER_EVENT_BATCH_SIZE` says so; this stores a batch as one. The files are the same as without it.
+
+What is here: the batching. What to add here: nothing but what a new Dagster version needs.
+What must not go here: another format or place of the log.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 """The Dagster instance of the command line: where it lives, its first set-up, and runs that were killed.
 
 `DAGSTER_HOME` names it; by default it is `.dagster` beside the settings file.
+
+What is here: preparing the home and cleaning up after killed commands. What to add here: other upkeep of the instance.
+What must not go here: starting runs (`cli`), what a run does (`assets`).
 """
 
 from __future__ import annotations

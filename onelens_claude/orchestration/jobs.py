@@ -1,4 +1,8 @@
-"""The jobs: raw pulls, everything after them, and both."""
+"""The jobs: raw pulls, everything after them, both, and housekeeping.
+
+What is here: which assets or ops a job selects, and run configuration. What to add here: another job.
+What must not go here: when a job runs (`schedules.py`, `sensors.py`), what an asset does (`assets`).
+"""
 
 import dataclasses
 from typing import Any

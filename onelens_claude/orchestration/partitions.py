@@ -1,4 +1,9 @@
-"""The one partitioning: UTC days since the first one the API holds. Organisations are looped inside a day."""
+"""The one partitioning: UTC days since the first one the API holds. Each partition covers every organisation.
+
+What is here: the partitions and the tags of a range of them. What to add here: nothing; a second partitioning would
+split the graph.
+What must not go here: which days are due (`ledger`).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
 """What the assets need from outside: settings, the warehouse, the API clients. Plain objects, made when asked for.
 
-Settings are read at run time, not when the code location loads, so that the UI opens before there is a settings
-file and a rotated key is used on the next run. Keys never enter Dagster's configuration.
+Settings are read at run time, not when the code location loads, so that the UI opens before there is a settings file
+and a rotated key is used on the next run. Keys never enter Dagster's configuration.
+
+What is here: the way from Dagster into the other rooms. What to add here: another thing that assets need.
+What must not go here: decisions about days or pulls (`ledger`, `landing`).
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ class Onelens:
         return Warehouse.of(self.settings())
 
     def client(self, organization: Organization, on_page: Callable[[], None] | None = None) -> AnalyticsClient:
-        """Return a client of one organisation that reads its key anew for each request."""
+        """Return a client of one organisation that reads its key again for each request."""
         polling = self.settings().polling
         return AnalyticsClient(
             organization_id=organization.id,
@@ -59,7 +62,7 @@ class Onelens:
         )
 
     def landing(self, endpoint: str, log_progress: Callable[[int, int, int], None] | None = None) -> Landing:
-        """Return what pulls days of every organisation into the warehouse; `endpoint` names the work to watchers."""
+        """Return the landing for every organisation; `endpoint` names the work when progress is reported."""
         done = total = pages = 0
         guard = threading.Lock()
 

@@ -1,4 +1,8 @@
-"""The schedules: when a job runs. Which days it is then about is asked of the ledger (`ledger/due.py`)."""
+"""When jobs start by the clock.
+
+What is here: the daily run over everything that is due, and weekly housekeeping. What to add here: another schedule.
+What must not go here: which days are due (`ledger/due.py`), what a job does (`jobs.py`).
+"""
 
 import dagster as dg
 

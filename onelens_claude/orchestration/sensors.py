@@ -1,4 +1,8 @@
-"""The sensors: when to look, and the run that is asked for. What they look for is in `ledger/revisions.py`."""
+"""What starts a run because something happened: the API reports stored days differently now.
+
+What is here: the sensor of revised days, its cursor and its run keys. What to add here: another sensor.
+What must not go here: finding out what changed (`ledger/revisions.py`), pulling it (`assets/raw.py`).
+"""
 
 import datetime as dt
 import json
@@ -20,7 +24,7 @@ from onelens_claude.orchestration.resources import Onelens
 
 _PROBE_EVERY = dt.timedelta(hours=20)
 _SECONDS_PER_TICK = 40.0
-"""The daemon gives up on an evaluation after 60; a backfill may hold up the probes, for they share its limit."""
+"""The daemon gives up on an evaluation after 60 s; a backfill may hold up the probes, which share its rate limit."""
 
 
 def revision_config(organization_id: str) -> dg.RunConfig:
@@ -33,8 +37,9 @@ def revision_config(organization_id: str) -> dg.RunConfig:
     name="revised_days_sensor",
     job_name="revision_job",
     minimum_interval_seconds=900,
-    description="Once a day per organisation: which days of the last 30 does the API tell otherwise? Asks for a run of "
-    "exactly these. No run when nothing changed: four requests, and one per thousand users for the week in turn.",
+    description="Once a day per organisation: finds which of the last 30 days the API now reports differently and "
+    "requests a run of exactly these; no run when nothing changed. "
+    "Four requests, and one per thousand users for the week in turn.",
 )
 def revised_days_sensor(
     context: dg.SensorEvaluationContext, onelens: dg.ResourceParam[Onelens]

@@ -1,8 +1,9 @@
 """The two database files: one writer at a time, and a serving copy that is replaced as a whole.
 
-What belongs here: connections, the writer lock, publishing. What does not: the raw tables (`raw_tables.py`), what is
-written (`landing.py`, dbt). DuckDB lets an open writer block even readers, so people and tools read the serving copy
-only. Imports no Dagster.
+DuckDB lets an open writer block even readers, so people and tools read only the serving copy.
+
+What is here: connections, the writer lock, publishing. What to add here: another way to open or replace a file.
+What must not go here: the raw tables (`raw_tables.py`), what is written (`landing`, dbt), anything of Dagster.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Warehouse:
     def writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the working file for writing, under the lock; create it and its raw tables when missing.
 
-        WarehouseError where the file cannot be opened, or a disk that is full (or the like) ends a statement inside.
+        Raises WarehouseError when the file cannot be opened, or when the disk or the machine ends a statement inside.
         """
         with self.writer_lock(), self._writable() as connection:
             yield connection
@@ -144,7 +145,7 @@ class Warehouse:
         try:
             with duckdb.connect(str(self.path), read_only=True) as connection:
                 is_old = not is_current(connection)
-        except duckdb.Error:  # there is no file yet, or somebody writes: whoever does has looked
+        except duckdb.Error:  # there is no file yet, or a writer has it open and has already checked
             return
         if is_old:
             _log.info("%s was written by an earlier version; its raw tables are converted.", self.path)

@@ -1,8 +1,10 @@
-"""Keeping the raw store small: pulls that history does not need go, and the file is rewritten without the holes.
+"""Keeping the raw store small: pulls that history does not need are removed, and the file is rewritten without holes.
 
-Of each day stay the first pull, every pull that changed something, and the newest. A pull between them whose rows
-equal those of the pull before it can go: whoever asks what was known then gets the same rows from the one before.
-Failed pulls have no pages; their ledger rows stay. Imports no Dagster.
+Of each day the first pull, every pull that changed something, and the newest stay. A pull between them whose rows equal
+those of the pull before it can go: whoever asks what was known then gets the same rows from the one before.
+
+What is here: choosing and deleting whole pulls. What to add here: another rule of what history does not need.
+What must not go here: failed pulls, whose ledger rows stay; parts of a pull; anything of Dagster.
 """
 
 from __future__ import annotations

@@ -1,12 +1,15 @@
-"""The tables of schema `claude_raw`: the ledger, the verbatim pages, the typed rows; made and brought up to date.
+"""The tables of schema `claude_raw`: creating them and bringing them up to date.
 
     pulls, organizations, schema_drift   the ledger
     pages, page_parts                    every page as it came: its beginning and end, and its rows in parts
     <endpoint>                           view: one row per page, `payload` is the whole response body
     <endpoint>_rows                      the rows of these pages, typed
 
-A page is stored in parts because DuckDB handles a column by vectors of 2,048 values: with two megabytes in a value, a
-large pull would be in memory several times. Imports no Dagster.
+A page is stored in parts because DuckDB handles a column in vectors of 2,048 values: with two megabytes per value, a
+large pull would be in memory several times.
+
+What is here: table definitions and their migrations. What to add here: a table, a column, a migration.
+What must not go here: what is written to them (`landing`), models (`dbt_project`), anything of Dagster.
 """
 
 from __future__ import annotations

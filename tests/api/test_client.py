@@ -253,7 +253,7 @@ def test_pauses_between_attempts_grow(place, connect):
         ("error_529", errors.ServerError, "529 overloaded_error: Overloaded"),
         ("rate_limited", errors.RateLimitedError, "429 rate_limit_error: "),
         ("truncated_body", errors.TransportError, "transport_error: no complete answer from http://127.0.0.1"),
-        ("truncated_json", errors.TransportError, "the answer is cut off or no JSON"),
+        ("truncated_json", errors.TransportError, "the answer is cut off or not JSON"),
         ("connection_reset", errors.TransportError, "no complete answer from http://127.0.0.1"),
     ],
 )
@@ -330,13 +330,13 @@ def test_a_wrong_path_is_not_found(connect):
     [
         (b"<!doctype html><html><body>Sign in</body></html>", "is HTML, not JSON"),
         (b"\n  <html></html>", "is HTML, not JSON"),
-        (b"[]", "JSON of another form"),
+        (b"[]", "not of the expected form"),
         (b'{"rows":[]}', "no list `data`"),
         (b'{"data":{}}', "no list `data`"),
         (b'{"data":null}', "no list `data`"),
-        (b'{"data":[],"has_more":"yes"}', "JSON of another form"),
-        (b'{"data":[],"has_more":true,"next_page":null}', "names no next one"),
-        (b'{"data":[],"data_refreshed_at":"yesterday"}', "data_refreshed_at 'yesterday' is no RFC 3339 moment"),
+        (b'{"data":[],"has_more":"yes"}', "not of the expected form"),
+        (b'{"data":[],"has_more":true,"next_page":null}', "names no next page"),
+        (b'{"data":[],"data_refreshed_at":"yesterday"}', "data_refreshed_at 'yesterday' is not an RFC 3339 timestamp"),
         (b'{"type":"error","error":{"type":"api_error","message":"x"}}', "no list `data`"),
     ],
 )
@@ -349,7 +349,7 @@ def test_status_200_with_something_else_is_refused_at_once_and_kept(connect, bod
     assert words in str(raised.value)
     assert "(request req_7)" in str(raised.value)
     assert len(asked) == 1
-    if "next one" not in words:
+    if "next page" not in words:
         assert raised.value.body == body
 
 
@@ -399,7 +399,7 @@ def test_a_cursor_that_is_refused_again_and_again_ends_in_its_error(place, conne
 
 def test_cursors_that_lead_in_a_circle_end(place, connect):
     here = place(faults=[Fault("cursor_loop", page=2, times=None)])
-    with pytest.raises(errors.MalformedResponseError, match="a page cursor came twice"):
+    with pytest.raises(errors.MalformedResponseError, match="a page cursor was repeated"):
         read(connect(here.server.base_url))
     assert len(here.requests()) <= 4
 

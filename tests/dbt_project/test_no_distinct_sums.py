@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlglot import exp, parse_one
@@ -15,7 +15,7 @@ from sqlglot import exp, parse_one
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Built, Dbt
+    from tests.dbt_project.conftest import Built, Dbt
 
 DISTINCT_COUNT = re.compile(r"(\w+_)?distinct_\w+|\w*active_user_count", re.IGNORECASE)
 SUMS = {"sum", "avg", "fsum", "favg", "mean", "kahan_sum", "sumkahan"}
@@ -33,11 +33,11 @@ def refused(sql: str) -> list[str]:
     ]
 
 
-def is_distinct_count(column: exp.Expression) -> bool:
+def is_distinct_count(column: Any) -> bool:
     return isinstance(column, exp.Column) and bool(DISTINCT_COUNT.fullmatch(column.name))
 
 
-def summed_columns(expression: exp.Expression) -> Iterator[exp.Expression]:
+def summed_columns(expression: Any) -> Iterator[Any]:
     """Yield the columns whose values enter the result: a condition (`when distinct_x > 0 then`) is no part of it."""
     if isinstance(expression, exp.Column):
         yield expression

@@ -278,12 +278,12 @@ def test_an_amount_that_is_no_decimal_string_stops_the_pull_and_is_quoted(connec
     assert text in message
     if text != "1e999":
         assert "page 2: amount " in message
-        assert "is no decimal string of at most 12 fractional digits" in message
+        assert "is not a decimal string of at most 12 fractional digits" in message
 
 
 @pytest.mark.parametrize("name", ["list_amount", "amount"])
 def test_both_amounts_are_checked(connection, spool, name):
-    assert f'{name} "1.2.3" is no decimal' in refusal(
+    assert f'{name} "1.2.3" is not a decimal' in refusal(
         connection, spool("user_cost_report", page(cost(**{name: "1.2.3"})))
     )
 
@@ -308,7 +308,7 @@ def test_money_of_skills_is_checked_too(connection, spool):
     message = refusal(
         connection, spool("skills", page({"skill_name": "s", "attributed_list_price": "12,5"}), window=day)
     )
-    assert 'attributed_list_price "12,5" is no decimal' in message
+    assert 'attributed_list_price "12,5" is not a decimal' in message
 
 
 def test_another_currency_is_refused(connection, spool):
@@ -323,7 +323,7 @@ def test_a_counter_with_a_fraction_is_refused_rather_than_rounded(connection, sp
     body = json.dumps(page(usage(output_tokens="@"))).replace('"@"', text).encode()
     message = refusal(connection, spool("user_usage_report", page(usage()), body))
     assert "page 2: " in message
-    assert message.endswith(f"output_tokens {float(text)} is no whole number (request req_2)")
+    assert message.endswith(f"output_tokens {float(text)} is not a whole number (request req_2)")
 
 
 def test_a_counter_deep_inside_is_looked_at_too(connection, spool):
@@ -346,7 +346,7 @@ def test_a_whole_counter_in_any_form_is_read(connection, spool, text, count):
 def test_a_counter_that_is_no_number_is_refused(connection, spool, value):
     message = refusal(connection, spool("user_usage_report", page(usage(output_tokens=value))))
     assert message.startswith("acme: user_usage_report 2026-11-01..2026-11-03: page 1: output_tokens ")
-    assert message.endswith(" is no whole number (request req_1)")
+    assert message.endswith(" is not a whole number (request req_1)")
 
 
 def test_fractions_elsewhere_are_no_counters(connection, spool):
@@ -371,11 +371,11 @@ def test_fractions_elsewhere_are_no_counters(connection, spool):
     [
         ("2026-10-31T00:00:00Z", "2026-11-01T00:00:00Z", "lies outside the window"),
         ("2026-11-04T00:00:00Z", "2026-11-05T00:00:00Z", "lies outside the window"),
-        ("2026-11-01T01:00:00Z", "2026-11-02T01:00:00Z", "is no whole UTC day"),
-        ("2026-11-01T00:00:00+02:00", "2026-11-02T00:00:00+02:00", "is no whole UTC day"),
-        ("2026-11-01T00:00:00Z", "2026-11-03T00:00:00Z", "is no whole UTC day"),
-        ("soon", "2026-11-02T00:00:00Z", "is no whole UTC day"),
-        (None, "2026-11-02T00:00:00Z", "is no whole UTC day"),
+        ("2026-11-01T01:00:00Z", "2026-11-02T01:00:00Z", "is not a whole UTC day"),
+        ("2026-11-01T00:00:00+02:00", "2026-11-02T00:00:00+02:00", "is not a whole UTC day"),
+        ("2026-11-01T00:00:00Z", "2026-11-03T00:00:00Z", "is not a whole UTC day"),
+        ("soon", "2026-11-02T00:00:00Z", "is not a whole UTC day"),
+        (None, "2026-11-02T00:00:00Z", "is not a whole UTC day"),
     ],
 )
 def test_a_row_of_another_day_is_refused(connection, spool, start, end, words):

@@ -166,7 +166,7 @@ def test_buckets_of_another_form_are_refused_and_kept(place, spool, monkeypatch)
     monkeypatch.setattr(type(here.client()), "_get", change)
     with pytest.raises(
         errors.InvalidPullError,
-        match=r"acme: cost_report 2026-11-01\.\.2026-11-07: the buckets are of another form.*\(request req_",
+        match=r"acme: cost_report 2026-11-01\.\.2026-11-07: the buckets are not of the expected form.*\(request req_",
     ) as raised:
         pull(here, ENDPOINTS["cost_report"], spool)
     assert b'"results":7' in raised.value.body

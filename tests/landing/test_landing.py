@@ -290,12 +290,12 @@ def test_an_older_pull_that_covers_more_does_not_come_back(place, set_now):
         (
             Fault("bad_amount", value="12,5", times=None),
             "invalid_data",
-            'page 1: amount "12,5" is no decimal string',
+            'page 1: amount "12,5" is not a decimal string',
         ),
         (
             Fault("bad_amount", value="number", times=None),
             "invalid_data",
-            "page 1: amount 12.5 is no decimal string",
+            "page 1: amount 12.5 is not a decimal string",
         ),
         (Fault("day_outside_window", times=None), "invalid_data", "page 1: a row from 2026-09-"),
     ],

@@ -48,7 +48,7 @@ def test_an_asset_of_ones_own_reads_the_copy_that_was_published_last(settings):
         publish(settings.serving_path, amount)
         result = dg.materialize([asset])
         (event,) = result.get_asset_materialization_events()
-        assert event.materialization.metadata["answer"].value.rstrip("0") == amount
+        assert str(event.materialization.metadata["answer"].value).rstrip("0") == amount
 
 
 def test_it_cannot_write_or_reach_another_file(settings):

@@ -1,6 +1,8 @@
-"""The raw assets: one factory over `endpoints.py`, day partitions, every organisation inside a day.
+"""The raw assets: one factory over `api/endpoints.py`, day partitions, every organisation in each day.
 
-What belongs here: how a run's partitions become calls of `Landing` and how outcomes become Dagster events.
+What is here: how a run's partitions become calls of `Landing` and how outcomes become Dagster events.
+What to add here: run configuration of raw assets, metadata of their events.
+What must not go here: which days are due (`ledger`), how they are pulled (`landing`).
 """
 
 import datetime as dt
@@ -25,7 +27,7 @@ from onelens_claude.orchestration.resources import Onelens
 GROUP = "claude_raw"
 OWNER = "team:finops"
 WRITER_POOL = "warehouse_writer"
-"""Everything that writes the warehouse takes its one slot."""
+"""Every step that writes to the warehouse takes its one slot."""
 _TOLD_EVERY = 120.0
 """Seconds: a window of many users has hundreds of pages before its pull is done."""
 _FRESH_FOR = {Family.COST: dt.timedelta(hours=36), Family.ENGAGEMENT: dt.timedelta(days=5)}
@@ -156,7 +158,7 @@ def _not_pulled_since(
 def _pull_overdrawn_again(
     context: dg.AssetExecutionContext, landing: Landing, onelens: Onelens, outcomes: list[DayOutcome]
 ) -> list[DayOutcome]:
-    """Pull a day once more where users add up to more than the total: the answers are of different moments.
+    """Pull a day once more where users add up to more than the total: the answers are from different moments.
 
     Users first, so that growth in between cannot make the remainder negative again.
     """
@@ -174,7 +176,7 @@ def _pull_overdrawn_again(
         return outcomes
     for organization, days in overdrawn.items():
         context.log.warning(
-            "%s: users cost more than the organisation on %s: the answers are of different moments, pulling both again",
+            "%s: users cost more than the organisation on %s: answers from different moments; pulling both again",
             organization,
             ", ".join(map(str, days)),
         )

@@ -1,4 +1,8 @@
-"""The serving copy: what people and tools read, replaced as a whole after every successful build."""
+"""The serving copy: what people and tools read, replaced as a whole after every successful build.
+
+What is here: the one asset that publishes. What to add here: metadata of the copy.
+What must not go here: how a file is replaced (`warehouse/files.py`).
+"""
 
 from collections.abc import Sequence
 
