@@ -18,13 +18,13 @@ from onelens_claude.api.endpoints import OPTIONAL_ENDPOINTS, Family, first_avail
 from onelens_claude.clock import utc_now
 from onelens_claude.fake_api import create_app, running_server
 from onelens_claude.fake_api.spec import demo_organizations
-from onelens_claude.settings import PROJECT_ROOT
+from onelens_claude.paths import working_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DEMO_FOLDER = PROJECT_ROOT / "demo"
+DEMO_FOLDER = working_folder() / "demo"
 DEMO_CONFIG = DEMO_FOLDER / "onelens.yaml"
 _IDS = ("acme", "globex")
 _USERS = 60
