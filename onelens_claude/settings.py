@@ -19,14 +19,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from onelens_claude.api.endpoints import ENDPOINTS, FIRST_DAY, Endpoint
 from onelens_claude.errors import SettingsError
+from onelens_claude.paths import EXAMPLE_SETTINGS, IS_CHECKOUT, command, working_folder
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
-DEFAULT_CONFIG = PROJECT_ROOT / "onelens.yaml"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_HOW_TO_START = (
-    "Copy onelens.example.yaml to onelens.yaml and name your organisation there, "
-    "or run `make demo` to see everything on made-up data."
+_EXAMPLE = EXAMPLE_SETTINGS.name if IS_CHECKOUT else EXAMPLE_SETTINGS
+HOW_TO_START = (
+    f"Copy {_EXAMPLE} to onelens.yaml and name your organisation there, "
+    f"or run `{command('demo')}` to see everything on made-up data."
 )
+
+
+def config_path() -> Path:
+    """Return where the settings file is looked for: `ONELENS_CONFIG`, else the current folder, else the checkout."""
+    given = os.environ.get("ONELENS_CONFIG")
+    if given:
+        return Path(given).expanduser().absolute()
+    here = Path.cwd() / "onelens.yaml"
+    return here if here.exists() else working_folder() / here.name
 
 
 class _Section(BaseModel):
@@ -144,7 +153,7 @@ class Settings(_Section):
     budgets: Annotated[tuple[()], Field(strict=False)] = ()
     alerts: Annotated[tuple[()], Field(strict=False)] = ()
     privacy: Privacy = Privacy()
-    source: Annotated[Path, Field(exclude=True)] = DEFAULT_CONFIG
+    source: Annotated[Path, Field(exclude=True, default_factory=config_path)]
 
     @model_validator(mode="after")
     def _unique_organizations(self) -> Settings:
@@ -186,11 +195,6 @@ class Settings(_Section):
         return path if path.is_absolute() else (base / path).resolve()
 
 
-def config_path() -> Path:
-    """Return where the settings file is looked for."""
-    return Path(os.environ.get("ONELENS_CONFIG") or DEFAULT_CONFIG).expanduser().absolute()
-
-
 def load_settings(path: Path | None = None) -> Settings:
     """Read and check the settings file and that every organisation's key can be read.
 
@@ -205,15 +209,15 @@ def load_settings(path: Path | None = None) -> Settings:
     try:
         text = source.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise SettingsError(f"There is no settings file at {source}. {_HOW_TO_START}") from None
+        raise SettingsError(f"There is no settings file at {source}. {HOW_TO_START}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{source}: cannot be read: {error}") from None
     try:
         content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a subclass of SafeLoader
     except yaml.YAMLError as error:
-        raise SettingsError(f"{source}: is no YAML: {_yaml_reason(error)}") from None
+        raise SettingsError(f"{source}: is not valid YAML: {_yaml_reason(error)}") from None
     if not isinstance(content, dict):
-        raise SettingsError(f"{source}: holds no settings. {_HOW_TO_START}")
+        raise SettingsError(f"{source}: holds no settings. {HOW_TO_START}")
     if "source" in content:
         raise SettingsError(f"{source}: source: unknown key")
     try:
@@ -237,7 +241,7 @@ def _yaml_reason(error: yaml.YAMLError) -> str:
 def _check_use(settings: Settings) -> None:
     """Refuse what only shows when the settings are used."""
     if settings.warehouse_path.resolve() == settings.serving_path.resolve():
-        raise SettingsError("warehouse.serving_path: must be another file than warehouse.path")
+        raise SettingsError("warehouse.serving_path: must differ from warehouse.path")
     for organization in settings.organizations:
         organization.api_key()
 

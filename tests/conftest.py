@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _ONE_WORKER = {
     "tests/end_to_end/test_daemon.py": "daemon",
     "tests/end_to_end/": "loaded",
+    "tests/test_package.py": "package",
     "tests/dbt_project/test_engagement.py": "world",
     "tests/dbt_project/test_cost_marts.py": "stages",
     "tests/dbt_project/test_marts.py": "stages",

@@ -19,7 +19,7 @@ import pytest
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.definitions import build_defs, defs
 from onelens_claude.orchestration.checks import build_checks
-from onelens_claude.settings import PROJECT_ROOT
+from onelens_claude.paths import PROJECT_ROOT
 
 SNAPSHOT = Path(__file__).with_name("snapshots") / "definitions.json"
 LEDGER = {"claude_raw/pulls", "claude_raw/organizations"}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from onelens_claude.errors import SettingsError
-from onelens_claude.settings import PROJECT_ROOT, load_settings
+from onelens_claude.paths import EXAMPLE_SETTINGS, PROJECT_ROOT
+from onelens_claude.settings import config_path, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,12 +79,11 @@ privacy: {emails: clear}
 
 
 def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
-    example = PROJECT_ROOT / "onelens.example.yaml"
-    for line in example.read_text().splitlines():
+    for line in EXAMPLE_SETTINGS.read_text().splitlines():
         name, _, value = line.strip().removeprefix("- ").partition(":")
         if name == "api_key_env":
             monkeypatch.setenv(value.split("#")[0].strip(), KEY)
-    assert load_settings(example).organizations
+    assert load_settings(EXAMPLE_SETTINGS).organizations
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
         ("polling: {}\n", "organizations: required, but not given"),
         (GOOD + "  - id: acme\n    api_key_env: ACME_KEY\n", "organizations: id acme is given twice"),
         (GOOD.replace("acme", "Acme Corp"), "organizations.Acme Corp.id: String should match pattern"),
-        (GOOD + "polling: {attempts: 2}\npolling: {attempts: 3}\n", "is no YAML: line 5: key 'polling' is given twice"),
-        ("organizations: [\n", "is no YAML: line 2: "),
-        ("a: \x00\n", "is no YAML: it holds characters that YAML forbids"),
-        ("? [a]\n: b\n", "is no YAML: line 1: found unhashable key"),
+        (GOOD + "polling: {attempts: 2}\npolling: {attempts: 3}\n", "is not valid YAML: line 5: key 'polling' is given twice"),
+        ("organizations: [\n", "is not valid YAML: line 2: "),
+        ("a: \x00\n", "is not valid YAML: it holds characters that YAML forbids"),
+        ("? [a]\n: b\n", "is not valid YAML: line 1: found unhashable key"),
         (GOOD.replace("ACME_KEY", KEY), "organizations.acme.api_key_env: must be the name of an environment variable, not the key itself"),
         ("just text\n", "holds no settings. Copy onelens.example.yaml"),
         ("", "holds no settings. Copy onelens.example.yaml"),
@@ -120,7 +120,7 @@ def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
         (GOOD + "retention: {months: 6}\n", "retention.months: only the default is supported in this version; remove the key"),
         (GOOD + "budgets: [{id: x}]\n", "budgets: only the default is supported in this version; remove the key"),
         (GOOD.replace("ACME_KEY", "NO_SUCH_KEY"), "organizations.acme.api_key_env: environment variable NO_SUCH_KEY is not set or empty"),
-        (GOOD + "warehouse: {path: data/one.duckdb, serving_path: data/../data/one.duckdb}\n", "warehouse.serving_path: must be another file than warehouse.path"),
+        (GOOD + "warehouse: {path: data/one.duckdb, serving_path: data/../data/one.duckdb}\n", "warehouse.serving_path: must differ from warehouse.path"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_with_file_key_and_reason(refusal, text, reason):
@@ -192,3 +192,12 @@ def test_the_settings_never_hold_the_key(load):
 def test_an_unknown_organisation_is_refused_with_those_there_are(load):
     with pytest.raises(SettingsError, match="no organisation 'globex'; there is: acme"):
         load(GOOD).organization("globex")
+
+
+def test_settings_are_looked_for_by_variable_then_in_the_current_folder_then_in_the_checkout(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert config_path() == PROJECT_ROOT / "onelens.yaml"
+    (tmp_path / "onelens.yaml").touch()
+    assert config_path() == tmp_path / "onelens.yaml"
+    monkeypatch.setenv("ONELENS_CONFIG", "other.yaml")
+    assert config_path() == tmp_path / "other.yaml"

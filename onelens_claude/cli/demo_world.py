@@ -9,24 +9,22 @@ import datetime as dt
 import os
 import socket
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import yaml
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from onelens_claude.api.endpoints import OPTIONAL_ENDPOINTS, Family, first_available_day, newest_possible_day
 from onelens_claude.clock import utc_now
 from onelens_claude.fake_api import create_app, running_server
 from onelens_claude.fake_api.spec import demo_organizations
-from onelens_claude.settings import PROJECT_ROOT
+from onelens_claude.paths import working_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DEMO_FOLDER = PROJECT_ROOT / "demo"
+DEMO_FOLDER = working_folder() / "demo"
 DEMO_CONFIG = DEMO_FOLDER / "onelens.yaml"
 _IDS = ("acme", "globex")
 _USERS = 60
@@ -72,19 +70,7 @@ def demo_world() -> Iterator[Path]:
         os.environ["DAGSTER_HOME"] = str(DEMO_FOLDER / ".dagster")
         for variable in ("ONELENS_WAREHOUSE", "ONELENS_SERVING"):
             os.environ.pop(variable, None)
-        event.listen(Engine, "connect", _do_not_wait_for_the_disk)
-        try:
-            yield DEMO_CONFIG
-        finally:
-            event.remove(Engine, "connect", _do_not_wait_for_the_disk)
-
-
-def _do_not_wait_for_the_disk(connection: Any, _record: Any) -> None:
-    """Let SQLite leave syncing to the system: most of the demo's time would be Dagster's event log waiting for disks.
-
-    Only a power cut could damage it, and the demo is made anew by running it again.
-    """
-    connection.execute("pragma synchronous = off")
+        yield DEMO_CONFIG
 
 
 def _usual_port() -> int:

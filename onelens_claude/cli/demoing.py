@@ -14,7 +14,8 @@ from onelens_claude.cli.checking import check_organization, print_verdicts
 from onelens_claude.cli.output import note, print_reconciliation, print_table, stdout
 from onelens_claude.errors import SettingsError
 from onelens_claude.orchestration.resources import Onelens
-from onelens_claude.settings import DEFAULT_CONFIG, PROJECT_ROOT, load_settings
+from onelens_claude.paths import IS_CHECKOUT, PROJECT_ROOT, command
+from onelens_claude.settings import HOW_TO_START, config_path, load_settings
 
 if TYPE_CHECKING:
     import duckdb
@@ -101,10 +102,11 @@ def demo() -> None:
         raise typer.Exit(1)
     stdout.rule("What to type next")
     config = os.path.relpath(DEMO_CONFIG)
-    stdout.print("make dev", style="bold")
+    stdout.print(command("dev"), style="bold")
     stdout.print("    the Dagster UI over this data")
-    command = f'ONELENS_CONFIG={config} .venv/bin/onelens-claude query "from marts.user_monthly_spend limit 5"'
-    stdout.print(command, style="bold", markup=False, soft_wrap=True)
+    program = ".venv/bin/onelens-claude" if IS_CHECKOUT else "onelens-claude"
+    example = f'ONELENS_CONFIG={config} {program} query "from marts.user_monthly_spend limit 5"'
+    stdout.print(example, style="bold", markup=False, soft_wrap=True)
     stdout.print("    ask the marts yourself; `status` instead of `query ...` shows what is complete")
 
 
@@ -114,7 +116,7 @@ def dev(
     """Open the Dagster UI (webserver and daemon) over your settings, or over the demo's if you have none."""
     from onelens_claude.cli.demo_world import DEMO_CONFIG, demo_world
 
-    if os.environ.get("ONELENS_CONFIG") or DEFAULT_CONFIG.exists():
+    if os.environ.get("ONELENS_CONFIG") or config_path().exists():
         load_settings()
         _serve(port)
     elif DEMO_CONFIG.exists():
@@ -122,10 +124,7 @@ def dev(
         with demo_world():
             _serve(port)
     else:
-        raise SettingsError(
-            "There is nothing to show yet. Run `make demo` for made-up data, "
-            "or copy onelens.example.yaml to onelens.yaml and name your organisation there."
-        )
+        raise SettingsError(f"There is nothing to show yet. {HOW_TO_START}")
 
 
 def _serve(port: int) -> None:
@@ -134,11 +133,11 @@ def _serve(port: int) -> None:
     home = prepare_home()
     note(f"Opening http://127.0.0.1:{port} (stop with Ctrl-C).")
     arguments = ["dev", "--workspace", str(PROJECT_ROOT / "workspace.yaml"), "--host", "127.0.0.1", "--port", str(port)]
-    command = [sys.executable, "-m", "dagster", *arguments, "--log-level", "warning"]
-    # From another folder, Dagster would warn that it does not use the dagster.yaml of the current one.
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    dagster = [sys.executable, "-m", "dagster", *arguments, "--log-level", "warning"]
+    # Dagster runs in its home: in another folder it would warn that it does not use the dagster.yaml there.
+    environment = {**os.environ, "ONELENS_CONFIG": str(config_path()), "PYTHONWARNINGS": "ignore"}
     try:
-        done = subprocess.run(command, cwd=home, env=environment, check=False)  # noqa: S603 - our own arguments
+        done = subprocess.run(dagster, cwd=home, env=environment, check=False)  # noqa: S603 - our own arguments
     except KeyboardInterrupt:
         return
     if done.returncode:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from onelens_claude.cli.output import note
+from onelens_claude.paths import DBT_PROJECT
 from onelens_claude.warehouse.files import Warehouse
 
 
@@ -38,12 +39,10 @@ def docs(
 
 
 def _dbt(arguments: list[str], warehouse: Warehouse) -> None:
-    from onelens_claude.orchestration.assets.dbt import DBT_PROJECT_FOLDER
-
     command = [str(Path(sys.executable).with_name("dbt")), *arguments, "--log-path", str(warehouse.path.parent)]
     done = subprocess.run(  # noqa: S603 - our own arguments
         command,
-        cwd=DBT_PROJECT_FOLDER,
+        cwd=DBT_PROJECT,
         env={**os.environ, "ONELENS_WAREHOUSE": str(warehouse.path), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
         capture_output=True,
         text=True,

@@ -17,10 +17,12 @@ from filelock import FileLock
 
 from onelens_claude.errors import SettingsError
 from onelens_claude.orchestration.event_log import BATCH_SIZE, BATCH_VARIABLE
-from onelens_claude.settings import PROJECT_ROOT, config_path
+from onelens_claude.paths import PROJECT_ROOT
+from onelens_claude.settings import config_path
 
 PROCESS_TAG = "onelens/process"
 """Tag of runs that execute in a command's own process: host, process id and its start."""
+_OUR_HEADER = "# The Dagster instance for local use."
 _IN_PROGRESS = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
@@ -35,13 +37,24 @@ def prepare_home() -> Path:
     try:
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(home / ".setup.lock"):
-            if not (home / "dagster.yaml").exists():
-                shutil.copyfile(PROJECT_ROOT / "dagster.yaml", home / "dagster.yaml")
+            _copy_instance_file(home / "dagster.yaml")
             with dg.DagsterInstance.get() as instance:
                 instance.get_runs_count()
     except OSError as error:
         raise SettingsError(f"DAGSTER_HOME {home}: cannot be used: {error.strerror}") from None
     return home
+
+
+def _copy_instance_file(target: Path) -> None:
+    """Put our dagster.yaml there, also in place of one of an earlier version; a user's own file is left alone."""
+    source = PROJECT_ROOT / "dagster.yaml"
+    if target.exists():
+        present = target.read_text(encoding="utf-8")
+        if not present.startswith(_OUR_HEADER) or present == source.read_text(encoding="utf-8"):
+            return
+    fresh = target.with_name("dagster.yaml.new")
+    shutil.copyfile(source, fresh)
+    fresh.replace(target)
 
 
 def process_tag() -> dict[str, str]:

@@ -18,7 +18,8 @@ from onelens_claude.api.endpoints import Family, endpoints_of
 from onelens_claude.fake_api import Revision
 from onelens_claude.orchestration.partitions import PARTITION_END_TAG, PARTITION_START_TAG
 from onelens_claude.orchestration.resources import Onelens
-from onelens_claude.settings import PROJECT_ROOT, load_settings
+from onelens_claude.paths import PROJECT_ROOT
+from onelens_claude.settings import load_settings
 from tests.organizations import organization
 from tests.worlds import process_environment, scratch_folder, serving_world
 

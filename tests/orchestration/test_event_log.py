@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from onelens_claude.orchestration.event_log import BATCH_VARIABLE, BatchedEventLogStorage, batch_of
-from onelens_claude.settings import PROJECT_ROOT
+from onelens_claude.paths import PROJECT_ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,14 +18,12 @@ from filelock import FileLock
 from onelens_claude.orchestration.assets.raw import WRITER_POOL
 from onelens_claude.orchestration.private_apis import InstalledDbt
 from onelens_claude.orchestration.resources import Onelens
-from onelens_claude.settings import PROJECT_ROOT
-
-DBT_PROJECT_FOLDER = PROJECT_ROOT / "dbt_project"
+from onelens_claude.paths import DBT_PROJECT, dbt_target
 
 
 def dbt_project() -> DbtProject:
     """Return the dbt project, parsed: a fresh clone has no manifest, and an edited model makes it stale."""
-    project = DbtProject(project_dir=DBT_PROJECT_FOLDER, profiles_dir=DBT_PROJECT_FOLDER)
+    project = DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT, target_path=dbt_target())
     manifest = Path(project.manifest_path)
     if _is_stale(manifest):
         manifest.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +66,7 @@ def _is_stale(manifest: Path) -> bool:
     ignored = {"target", "logs", "dbt_packages"}
     return any(
         path.stat().st_mtime > parsed_at
-        for folder in DBT_PROJECT_FOLDER.iterdir()
+        for folder in DBT_PROJECT.iterdir()
         if folder.name not in ignored
         for path in ([folder] if folder.is_file() else folder.rglob("*"))
         if path.suffix in {".sql", ".yml", ".csv", ".md"} and not path.name.startswith(".")
