@@ -19,7 +19,7 @@ dev: $(INSTALLED) ## Open the Dagster UI over your settings, or over the demo
 	@$(BIN)/onelens-claude dev
 
 test: lint ## Lint, then run the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=
 
 lint: $(INSTALLED) ## Check style, types and SQL format
 	$(BIN)/ruff check .
