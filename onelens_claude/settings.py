@@ -1,7 +1,8 @@
 """onelens.yaml as typed, validated settings.
 
-What belongs here: every key of the file, its type, default and reason for refusal. Keys themselves are never held:
-`Organization.api_key()` reads the variable or file anew, so a rotated key is used on the next poll.
+What is here: every key of the file, its type, its default and why a value is refused. What to add here: a new key.
+What must not go here: API keys. `Organization.api_key()` reads the variable or file each time, so a rotated key is used
+on the next poll.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Organization(_Section):
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("must be scheme, host and port only")
         if not parts.hostname or parts.scheme not in {"https", "http"}:
-            raise ValueError(f"{value!r} is no http(s) address")
+            raise ValueError(f"{value!r} is not an http(s) address")
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise ValueError("must be https (http is accepted for loopback addresses only)")
         return value.rstrip("/")
@@ -76,7 +77,7 @@ class Organization(_Section):
     @classmethod
     def _not_before_first_day(cls, value: dt.date) -> dt.date:
         if value < FIRST_DAY:
-            raise ValueError(f"{value} is before {FIRST_DAY}, the first day the API holds")
+            raise ValueError(f"{value} is before {FIRST_DAY}, the first day for which the API has data")
         return value
 
     @model_validator(mode="after")
@@ -107,7 +108,7 @@ class Organization(_Section):
             raise SettingsError(f"organizations.{self.id}.{option}: {source} is not set or empty")
         if not re.fullmatch(r"[\x21-\x7e]+", key):
             raise SettingsError(
-                f"organizations.{self.id}.{option}: {source} holds characters no key has "
+                f"organizations.{self.id}.{option}: {source} contains characters that no key has "
                 "(spaces, line breaks or non-ASCII)"
             )
         return key
@@ -143,7 +144,7 @@ class Privacy(_Section):
 
 
 class Settings(_Section):
-    """The whole file."""
+    """The whole settings file."""
 
     warehouse: WarehouseSettings = WarehouseSettings()
     organizations: Annotated[tuple[Organization, ...], Field(min_length=1, strict=False)]
@@ -174,7 +175,7 @@ class Settings(_Section):
         return self._path("ONELENS_SERVING", self.warehouse.serving_path)
 
     def endpoints(self) -> list[Endpoint]:
-        """Return the endpoints to pull: the nine, and the optional ones switched on."""
+        """Return the endpoints to pull: the nine standard ones, and the optional ones that are switched on."""
         return [
             endpoint
             for endpoint in ENDPOINTS.values()
@@ -182,12 +183,12 @@ class Settings(_Section):
         ]
 
     def organization(self, organization_id: str) -> Organization:
-        """Return one organisation; SettingsError names those there are."""
+        """Return one organisation; SettingsError names the known ones."""
         for organization in self.organizations:
             if organization.id == organization_id:
                 return organization
         known = ", ".join(organization.id for organization in self.organizations)
-        raise SettingsError(f"{self.source}: no organisation {organization_id!r}; there is: {known}")
+        raise SettingsError(f"{self.source}: no organisation {organization_id!r}; known organisations: {known}")
 
     def _path(self, variable: str, value: str) -> Path:
         path = Path(os.environ.get(variable) or value).expanduser()
@@ -204,7 +205,7 @@ def load_settings(path: Path | None = None) -> Settings:
     if os.environ.get("ONELENS_ENCRYPTION_KEY"):
         raise SettingsError(
             "environment variable ONELENS_ENCRYPTION_KEY: encryption is not part of this version; "
-            "unset it, nothing would be encrypted"
+            "unset it, because nothing would be encrypted"
         )
     try:
         text = source.read_text(encoding="utf-8")
@@ -217,7 +218,7 @@ def load_settings(path: Path | None = None) -> Settings:
     except yaml.YAMLError as error:
         raise SettingsError(f"{source}: is not valid YAML: {_yaml_reason(error)}") from None
     if not isinstance(content, dict):
-        raise SettingsError(f"{source}: holds no settings. {HOW_TO_START}")
+        raise SettingsError(f"{source}: contains no settings. {HOW_TO_START}")
     if "source" in content:
         raise SettingsError(f"{source}: source: unknown key")
     try:
@@ -234,12 +235,12 @@ def load_settings(path: Path | None = None) -> Settings:
 def _yaml_reason(error: yaml.YAMLError) -> str:
     """Return where and why, without quoting the file."""
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "it holds characters that YAML forbids"
+    problem = getattr(error, "problem", None) or "it contains characters that YAML forbids"
     return f"line {mark.line + 1}: {problem}" if mark else problem
 
 
 def _check_use(settings: Settings) -> None:
-    """Refuse what only shows when the settings are used."""
+    """Refuse what becomes apparent only when the settings are used."""
     if settings.warehouse_path.resolve() == settings.serving_path.resolve():
         raise SettingsError("warehouse.serving_path: must differ from warehouse.path")
     for organization in settings.organizations:
@@ -251,7 +252,7 @@ _WORDING = {"extra_forbidden": "unknown key", "missing": "required, but not give
 
 
 def _reasons(error: ValidationError, content: dict[str, Any]) -> list[str]:
-    """Turn a validation error into one `key: reason` line per fault, without the values of secrets."""
+    """Turn a validation error into one `key: reason` line per fault, without secret values."""
     lines = []
     faults = error.errors(include_url=False)
     for fault in faults:
@@ -284,7 +285,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
-                continue  # SafeLoader refuses it
+                continue  # the base class refuses it
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             seen.add(key)

@@ -96,10 +96,10 @@ def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
         (GOOD + "polling: {requests_per_minute: '60'}\n", "polling.requests_per_minute: Input should be a valid integer"),
         (GOOD + "polling: {requests_per_minute: 0}\n", "polling.requests_per_minute: Input should be greater than or equal to 1"),
         (GOOD + "polling: {requests_per_minute: true}\n", "polling.requests_per_minute: Input should be a valid integer"),
-        (GOOD + "    backfill_start: 2025-12-31\n", "organizations.acme.backfill_start: 2025-12-31 is before 2026-01-01, the first day the API holds"),
+        (GOOD + "    backfill_start: 2025-12-31\n", "organizations.acme.backfill_start: 2025-12-31 is before 2026-01-01, the first day for which the API has data"),
         (GOOD + "    backfill_start: soon\n", "organizations.acme.backfill_start: Input should be a valid date"),
         (GOOD + "    base_url: http://api.anthropic.com\n", "organizations.acme.base_url: must be https (http is accepted for loopback addresses only)"),
-        (GOOD + "    base_url: ftp://example.com\n", "organizations.acme.base_url: 'ftp://example.com' is no http(s) address"),
+        (GOOD + "    base_url: ftp://example.com\n", "organizations.acme.base_url: 'ftp://example.com' is not an http(s) address"),
         (GOOD + "    base_url: https://user:word@example.com\n", "organizations.acme.base_url: must be scheme, host and port only"),
         (GOOD + "    api_key_file: /tmp/x\n", "organizations.acme: give exactly one of api_key_env and api_key_file"),
         ("organizations:\n  - id: acme\n", "organizations.acme: give exactly one of api_key_env and api_key_file"),
@@ -110,11 +110,11 @@ def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
         (GOOD.replace("acme", "Acme Corp"), "organizations.Acme Corp.id: String should match pattern"),
         (GOOD + "polling: {attempts: 2}\npolling: {attempts: 3}\n", "is not valid YAML: line 5: key 'polling' is given twice"),
         ("organizations: [\n", "is not valid YAML: line 2: "),
-        ("a: \x00\n", "is not valid YAML: it holds characters that YAML forbids"),
+        ("a: \x00\n", "is not valid YAML: it contains characters that YAML forbids"),
         ("? [a]\n: b\n", "is not valid YAML: line 1: found unhashable key"),
         (GOOD.replace("ACME_KEY", KEY), "organizations.acme.api_key_env: must be the name of an environment variable, not the key itself"),
-        ("just text\n", "holds no settings. Copy onelens.example.yaml"),
-        ("", "holds no settings. Copy onelens.example.yaml"),
+        ("just text\n", "contains no settings. Copy onelens.example.yaml"),
+        ("", "contains no settings. Copy onelens.example.yaml"),
         (GOOD + "source: /etc\n", "source: unknown key"),
         (GOOD + "privacy: {emails: drop}\n", "privacy.emails: only the default is supported in this version; remove the key"),
         (GOOD + "retention: {months: 6}\n", "retention.months: only the default is supported in this version; remove the key"),
@@ -190,7 +190,7 @@ def test_the_settings_never_hold_the_key(load):
 
 
 def test_an_unknown_organisation_is_refused_with_those_there_are(load):
-    with pytest.raises(SettingsError, match="no organisation 'globex'; there is: acme"):
+    with pytest.raises(SettingsError, match="no organisation 'globex'; known organisations: acme"):
         load(GOOD).organization("globex")
 
 

@@ -65,7 +65,7 @@ COMMANDS = {
     "fake-api": _Place(
         "fake_api.cli",
         "fake_api",
-        "Serve the local API until interrupted; prints its address on stdout when it answers.",
+        "Serve the local API until interrupted; prints its address on stdout when it is ready.",
     ),
 }
 
@@ -117,13 +117,13 @@ def root(
 ) -> None:
     """Who spends what on Claude Enterprise, to the cent.
 
-    Settings are read from ONELENS_CONFIG; without it, from onelens.yaml in the current folder.
+    Settings are read from the file that ONELENS_CONFIG names; without it, from onelens.yaml in the current folder.
     """
     del version
 
 
 def main() -> None:
-    """Run the command line; every error a person can mend is one message, not a traceback."""
+    """Run the command line; every error a person can fix is one message, not a traceback."""
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
     logging.basicConfig(handlers=[handler], format="%(message)s")
@@ -133,7 +133,7 @@ def main() -> None:
         _print_error(f"Error: {error}")
         sys.exit(2 if isinstance(error, SettingsError) else 1)
     except KeyboardInterrupt:
-        _print_error("Stopped. What is loaded stays; run the same command again to go on.", style=None)
+        _print_error("Stopped. What is loaded stays; run the same command again to continue.", style=None)
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - the last line of defence
         from onelens_claude.cli.output import stderr

@@ -1,4 +1,4 @@
-"""`check`: three calls per organisation that say whether its key is good for what we ask."""
+"""`check`: three calls per organisation that show whether its key can read what we need."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check(
     org: str | None = typer.Option(None, "--org", metavar="ID", help="Only this organisation."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Try the connection: three calls per organisation, each with its verdict. Exit 3 when one fails."""
+    """Try the connection: three calls per organisation, each with its verdict. Exit 3 if one fails."""
     settings = load_settings()
     organizations = [settings.organization(org)] if org else list(settings.organizations)
     verdicts = [verdict for organization in organizations for verdict in check_organization(settings, organization)]
@@ -54,7 +54,7 @@ def check(
 
 
 def check_organization(settings: Settings, organization: Organization) -> list[Verdict]:
-    """Make the three calls in the documented order; the connection is good when all pass."""
+    """Make the three calls in the documented order; the connection is good if all pass."""
     quick = settings.model_copy(update={"polling": settings.polling.model_copy(update={"attempts": 2})})
     return list(_verdicts(Onelens(quick).client(organization)))
 

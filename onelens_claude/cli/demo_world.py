@@ -1,6 +1,6 @@
-"""The demo's own little world: two made-up organisations, their server and their settings, all below one folder.
+"""The demo's world: two made-up organisations, their server and their settings, all in one folder.
 
-Nothing of it touches a real onelens.yaml. Days follow the real clock, so that tomorrow's `make dev` has a new day.
+It never touches a real onelens.yaml. Days follow the real clock, so tomorrow's `make dev` has a new day.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _IDS = ("acme", "globex")
 _USERS = 60
 _DAYS = 45
 _UNHURRIED = 60_000
-"""Requests a minute of the demo's server: the real limit would make it wait for minutes."""
+"""Requests a minute that the demo's server allows: the real limit would make the demo wait for minutes."""
 
 
 def demo_days() -> tuple[dt.date, dt.date]:
@@ -41,7 +41,7 @@ def demo_days() -> tuple[dt.date, dt.date]:
 
 @contextmanager
 def demo_world() -> Iterator[Path]:
-    """Serve the demo's organisations, write their settings, point the environment to them; yield the settings file."""
+    """Serve the organisations, write their settings and point the environment at them; yield the settings file."""
     specs = demo_organizations(len(_IDS), users=_USERS)
     app = create_app(specs, requests_per_minute=_UNHURRIED)
     with running_server(app, port=_usual_port()) as server:
@@ -64,7 +64,7 @@ def demo_world() -> Iterator[Path]:
             "optional_endpoints": list(OPTIONAL_ENDPOINTS),
             "polling": {"requests_per_minute": _UNHURRIED},
         }
-        header = "# Written by the demo on each start; its organisations are made up.\n"
+        header = "# Written by the demo each time it starts; its organisations are made up.\n"
         DEMO_CONFIG.write_text(header + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         os.environ["ONELENS_CONFIG"] = str(DEMO_CONFIG)
         os.environ["DAGSTER_HOME"] = str(DEMO_FOLDER / ".dagster")
@@ -74,7 +74,7 @@ def demo_world() -> Iterator[Path]:
 
 
 def _usual_port() -> int:
-    """Return the port of the last start when it is free, else 0: any free one."""
+    """Return the port of the last start if it is free, else 0, which takes any free one."""
     try:
         settings = yaml.safe_load(DEMO_CONFIG.read_text(encoding="utf-8"))
         port = urlsplit(settings["organizations"][0]["base_url"]).port or 0

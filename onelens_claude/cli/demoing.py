@@ -1,4 +1,4 @@
-"""`demo` and `dev`: everything on made-up data, and the Dagster UI."""
+"""`demo` and `dev`: the whole product on made-up data, and the Dagster UI."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _TABLES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
     (
         "Spend by product",
-        ("product", "spent (USD)", "of it unattributed (USD)"),
+        ("product", "spent (USD)", "of which unattributed (USD)"),
         """select coalesce(product, '(none)'), sum(amount_usd),
             coalesce(sum(amount_usd) filter (attribution = 'unattributed'), 0)
         from marts.fct_claude_costs
@@ -96,18 +96,18 @@ def demo() -> None:
         with Onelens(settings).warehouse().reader() as connection:
             _print_tables(connection, {"run_id": outcome["runs"][0], "first": first, "last": last})
     for problem in [*outcome["missing"], *outcome["failures"], *outcome["failed_checks"], *outcome["warnings"]]:
-        note(f"Look at: {problem}")
+        note(f"Problem: {problem}")
     if not outcome["ok"]:
-        note("The demo did not work as a whole.")
+        note("Part of the demo failed.")
         raise typer.Exit(1)
     stdout.rule("What to type next")
     config = os.path.relpath(DEMO_CONFIG)
     stdout.print(command("dev"), style="bold")
-    stdout.print("    the Dagster UI over this data")
+    stdout.print("    opens the Dagster UI over this data")
     program = ".venv/bin/onelens-claude" if IS_CHECKOUT else "onelens-claude"
     example = f'ONELENS_CONFIG={config} {program} query "from marts.user_monthly_spend limit 5"'
     stdout.print(example, style="bold", markup=False, soft_wrap=True)
-    stdout.print("    ask the marts yourself; `status` instead of `query ...` shows what is complete")
+    stdout.print("    queries the marts; `status` instead of `query ...` shows what is complete")
 
 
 def dev(

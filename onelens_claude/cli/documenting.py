@@ -1,4 +1,4 @@
-"""`docs`: the catalogue of models and columns as one HTML file, made offline."""
+"""`docs`: the catalogue of models and columns as one HTML file, built offline."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from onelens_claude.warehouse.files import Warehouse
 
 
 def docs(
-    out: Annotated[Path, typer.Option("--out", help="Folder that gets index.html.")] = Path("site"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for index.html.")] = Path("site"),
 ) -> None:
     """Write the catalogue of every table and column as one HTML file.
 
-    It is built over an empty warehouse: it says what the tables are, not what is in them.
+    It is built over an empty warehouse: it describes the tables, not what is in them.
     """
     with tempfile.TemporaryDirectory(prefix="onelens-docs-") as folder:
         warehouse = Warehouse(Path(folder, "onelens.duckdb"), Path(folder, "serving.duckdb"))

@@ -1,4 +1,4 @@
-"""`backfill`, `daily` and `tidy`: their options and what they print. The work is `pulling.py`."""
+"""`backfill`, `daily` and `tidy`: their options and their output. The work is done in `pulling.py`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def backfill(
     org: str | None = typer.Option(None, "--org", metavar="ID", help="Only this organisation."),
     first: str | None = typer.Option(None, "--from", metavar="DATE", help="First day, YYYY-MM-DD. [default: oldest]"),
     last: str | None = typer.Option(None, "--to", metavar="DATE", help="Last day, inclusive. [default: yesterday]"),
-    plan: bool = typer.Option(False, "--plan", help="Only say what would be asked for."),
+    plan: bool = typer.Option(False, "--plan", help="Only show which requests would be made."),
     as_json: bool = JSON_OPTION,
     verbose: bool = _VERBOSE,
 ) -> None:
     """Pull every endpoint over a range of days, then build the marts, check and publish.
 
-    The default range is everything the API allows. One that was interrupted, or that the API refused in part, goes on
-    with what is missing when the same command runs again.
+    The default range is everything the API allows. If a backfill was interrupted, or the API refused
+    part of it, running the same command again loads what is missing.
     """
     settings = load_settings()
     if plan:
@@ -41,7 +41,7 @@ def backfill(
 
 
 def _print_plan(settings: Settings, first: str | None, last: str | None, org: str | None, *, as_json: bool) -> None:
-    """Print requests, minutes and rows known so far per endpoint; ask nothing."""
+    """Print requests, minutes and rows known so far per endpoint, without making a request."""
     from onelens_claude.cli.ranges import backfill_plan, backfill_range, in_words, interrupted
 
     days = backfill_range(settings, first, last, org)
@@ -65,7 +65,7 @@ def _print_plan(settings: Settings, first: str | None, last: str | None, org: st
         for one in planned
     ]
     rate = settings.polling.requests_per_minute
-    print_table(columns, rows, title=f"{days[0]} to {days[1]} at {rate} requests a minute and organisation")
+    print_table(columns, rows, title=f"{days[0]} to {days[1]} at {rate} requests a minute per organisation")
     for organization in dict.fromkeys(one.organization_id for one in planned):
         of_one = [one for one in planned if one.organization_id == organization]
         note(f"{organization}: {in_words(of_one)}")
@@ -99,7 +99,7 @@ def tidy_up(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:
 
 
 def _finish(outcome: dict[str, Any], *, as_json: bool) -> None:
-    """Print what came of it; exit 1 when something failed."""
+    """Print the outcome; exit 1 if anything failed."""
     if as_json:
         print_json(outcome)
     else:
@@ -107,7 +107,7 @@ def _finish(outcome: dict[str, Any], *, as_json: bool) -> None:
         for kind in ("missing", "failures", "failed_checks", "warnings"):
             for line in outcome[kind]:
                 if kind == "failures" and outcome["missing"] and _NOT_LOADED in line:
-                    continue  # said per span of days by `missing`
+                    continue  # `missing` lists them by range of days
                 note(f"{kind.replace('_', ' ').removesuffix('s')}: {line}")
         note("Done." if outcome["ok"] else outcome["next"])
     if not outcome["ok"]:

@@ -1,4 +1,4 @@
-"""How the command line speaks: data on stdout, progress and errors on stderr, colour only where it is wanted."""
+"""What the command line prints: data on stdout, progress and errors on stderr, colour only where it is wanted."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def usd(cents: Decimal | None) -> str:
 
 @contextmanager
 def progress_bars(planned: Mapping[str, int] | None = None) -> Iterator[OnProgress | None]:
-    """Yield a callback that draws one bar per endpoint on stderr; nothing where it is no terminal.
+    """Yield a callback that draws one bar per endpoint on stderr; nothing if stderr is not a terminal.
 
-    `planned` requests per endpoint make one more bar, above, with the time left for all of them.
+    `planned` requests per endpoint add one more bar at the top, with the time left for all of them.
     """
     if not stderr.is_terminal:
         yield None
@@ -77,7 +77,7 @@ def progress_bars(planned: Mapping[str, int] | None = None) -> Iterator[OnProgre
         TextColumn("left"),
         TimeRemainingColumn(elapsed_when_finished=False),
     )
-    # The rate limit makes the speed even; a short look back would let the time left jump with each batch.
+    # The rate limit makes the speed even; over a short period, the time left would jump with each batch.
     with Progress(*columns, console=stderr, transient=True, speed_estimate_period=_SPEED_SECONDS) as progress:
         everything = progress.add_task("all requests", total=sum(planned.values())) if planned else None
         tasks: dict[str, Any] = {}
@@ -91,7 +91,7 @@ def progress_bars(planned: Mapping[str, int] | None = None) -> Iterator[OnProgre
                 progress.update(tasks[endpoint], completed=done, total=total)
             if everything is not None and endpoint in planned:
                 asked[endpoint] = pages
-                # where rows were not known, the pulls that are done say what the others will take
+                # where row counts were unknown, the finished pulls show what the others will take
                 requests[endpoint] = max(planned[endpoint], pages, round(pages / done * total) if done else 0)
                 progress.update(everything, completed=sum(asked.values()), total=sum(requests.values()))
 
@@ -105,12 +105,12 @@ def print_reconciliation(lines: list[dict[str, Any]]) -> None:
         note(
             f"{line['organization_id']}: {line['first_day']} to {line['last_day']}: total {usd(line['total_cents'])} "
             f"= users {usd(line['user_cents'])} + unattributed {usd(line['unattributed_cents'])}: {verdict}"
-            + (f", {line['days_not_exact']} days to look at" if line["days_not_exact"] else "")
+            + (f", {line['days_not_exact']} days not exact" if line["days_not_exact"] else "")
         )
 
 
 def note(message: str) -> None:
-    """Say what is going on, on stderr."""
+    """Print a message on stderr."""
     stderr.print(message, markup=False, soft_wrap=True)
 
 

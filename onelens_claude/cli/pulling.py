@@ -1,4 +1,4 @@
-"""What `backfill` and `daily` do: run the jobs, then say what they brought and what is still missing."""
+"""What `backfill` and `daily` do: run the jobs, then report what was loaded and what is still missing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run_backfill(
     backfill, goes_on = begin(folder, first, last, org)
     since = backfill.began_at if goes_on else None
     if goes_on:
-        note(f"Going on with the backfill that began at {backfill.began_at.isoformat()}.")
+        note(f"Continuing the backfill that began at {backfill.began_at.isoformat()}.")
     planned = backfill_plan(settings, days, org, pulled_since=since)
     note(f"Pulling {days[0]} to {days[1]}: {in_words(planned)}.")
     config = IngestConfig(organizations=[org] if org else [], skip_pulled_since=since.isoformat() if since else None)
@@ -51,7 +51,7 @@ def run_backfill(
         settings,
         tags=range_tags(*days),
         config=raw_config(config),
-        # without the optional endpoints that are switched off: each would plan an event per day
+        # Optional endpoints that are switched off are left out: each would plan an event per day.
         assets=[f"claude_raw/{endpoint.name}" for endpoint in settings.endpoints()],
         planned=_by_endpoint(planned),
         verbose=verbose,
@@ -62,17 +62,17 @@ def run_backfill(
     if ingest.success and not missing:
         finish(folder, backfill)
     outcome = _outcome(settings, [ingest, marts])
-    # Whether the organisations are complete beyond these days is no failure of this backfill.
+    # Days outside the range may be incomplete without this backfill having failed.
     failed_checks = [one for one in outcome["failed_checks"] if _COMPLETENESS not in one]
     if failed_checks != outcome["failed_checks"] and not missing:
-        outcome["warnings"].append("other days or organisations are not complete; `onelens-claude status` says which")
+        outcome["warnings"].append("other days or organisations are incomplete; `onelens-claude status` lists them")
     outcome["failed_checks"] = failed_checks
     outcome["missing"] = [one.in_words() for one in missing]
     outcome["ok"] = ingest.success and marts.success and not (missing or outcome["failed_checks"])
     outcome["next"] = (
-        f"What is loaded stays. Run `{backfill.command}` again: it asks for what is missing only."
+        f"What is loaded stays. Run `{backfill.command}` again: it requests only what is missing."
         if missing
-        else "Not everything worked; run the same command again when that is mended."
+        else "Not everything worked; fix the errors above, then run the same command again."
     )
     return outcome
 
@@ -107,7 +107,7 @@ def run_daily(settings: Settings, *, verbose: bool = False) -> dict[str, Any]:
 
 
 def _pull_revised(settings: Settings, *, verbose: bool) -> list[JobResult]:
-    """Pull the days again that the API tells otherwise now; `daily_job` builds the marts after it."""
+    """Pull the days that the API has revised again; `daily_job` builds the marts afterwards."""
     onelens = Onelens(settings)
     results = []
     for organization in settings.organizations:
@@ -116,10 +116,10 @@ def _pull_revised(settings: Settings, *, verbose: bool) -> list[JobResult]:
                 onelens.warehouse(), onelens.client(organization), revision_days=settings.polling.revision_days
             )
         except ApiError as error:
-            note(f"Could not look for revised days: {error}")
+            note(f"Could not check for revised days: {error}")
             continue
         for window in found:
-            note(f"{organization.id}: {window} changed since it was pulled; pulling it again.")
+            note(f"{organization.id}: {window} has changed since it was pulled; pulling it again.")
             results.append(
                 run_job(
                     "ingest_job",
@@ -141,7 +141,7 @@ def _outcome(settings: Settings, results: list[JobResult]) -> dict[str, Any]:
             statuses = all_statuses(connection, settings, utc_now())
             reconciliation = reconciliation_lines(connection)
     failures = [failure for result in results for failure in result.failures]
-    # Of several runs the last one decides on an error: it may have brought what an earlier one missed.
+    # Of several runs, the last one decides about an error: it may have loaded what an earlier one missed.
     newest = {name: check for result in results for name, check in result.checks.items()}
     failed = [f"{name}: {one.description}" for name, one in newest.items() if not one.passed and one.is_error]
     every = [item for result in results for item in result.checks.items()]
@@ -153,7 +153,7 @@ def _outcome(settings: Settings, results: list[JobResult]) -> dict[str, Any]:
         "failures": failures,
         "failed_checks": failed,
         "warnings": warned,
-        "next": "Not everything worked; the next `daily` asks again for what is missing (`onelens-claude status`).",
+        "next": "Not everything worked; the next `daily` requests what is missing (see `onelens-claude status`).",
         "status": [asdict(status) for status in statuses],
         "reconciliation": reconciliation,
     }

@@ -1,4 +1,4 @@
-"""Which days a backfill is about, and what it would ask for."""
+"""Which days a backfill covers, and which requests it would make."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def organizations_of(settings: Settings, org: str | None) -> list[Organization]:
 def backfill_range(settings: Settings, first: str | None, last: str | None, org: str | None) -> tuple[dt.date, dt.date]:
     """Return the days, both inclusive; by default everything the API and `backfill_start` allow.
 
-    Raises SettingsError where the options make no range of days that exist.
+    Raises SettingsError if the options are not a range of days that the API has.
     """
     now = utc_now()
     oldest, newest = first_available_day(now.date()), newest_possible_day(now, Family.COST)
@@ -39,14 +39,14 @@ def backfill_range(settings: Settings, first: str | None, last: str | None, org:
     if end > newest:
         raise SettingsError(f"--to {end}: that day is not over yet (UTC); the newest possible is {newest}")
     if start < oldest:
-        raise SettingsError(f"--from {start}: the API holds nothing before {oldest}")
+        raise SettingsError(f"--from {start}: the API has nothing before {oldest}")
     if start > end:
         raise SettingsError(f"--from {start} is after --to {end}")
     return start, end
 
 
 def interrupted(settings: Settings, first: str | None, last: str | None, org: str | None) -> Backfill | None:
-    """Return the same backfill where it began before and is not finished."""
+    """Return the same backfill if an earlier command began it and did not finish."""
     asked = (first or "", last or "", org or "")
     found = unfinished(settings.warehouse_path.parent)
     return next((one for one in found if (one.first, one.last, one.organization) == asked), None)
@@ -55,7 +55,7 @@ def interrupted(settings: Settings, first: str | None, last: str | None, org: st
 def backfill_plan(
     settings: Settings, days: tuple[dt.date, dt.date], org: str | None, *, pulled_since: dt.datetime | None
 ) -> list[PlannedEndpoint]:
-    """Return what would be asked for, from what is known so far."""
+    """Return the requests a backfill would make, estimated from what is known so far."""
     with Warehouse.of(settings).newest_reader() as connection:
         return plan_backfill(
             connection,
@@ -68,7 +68,7 @@ def backfill_plan(
 
 
 def in_words(planned: list[PlannedEndpoint]) -> str:
-    """Return requests and minutes; organisations are asked side by side, each at its own limit."""
+    """Return requests and minutes; organisations are pulled in parallel, each at its own rate limit."""
     least = "" if all(one.is_exact for one in planned) else "at least "
     minutes: Counter[str] = Counter()
     for one in planned:
@@ -82,4 +82,4 @@ def _date(option: str, text: str) -> dt.date:
     try:
         return dt.date.fromisoformat(text)
     except ValueError:
-        raise SettingsError(f"{option} {text!r} is no date; write YYYY-MM-DD") from None
+        raise SettingsError(f"{option} {text!r} is not a date; write YYYY-MM-DD") from None

@@ -1,4 +1,4 @@
-"""`status` and `query`: a look at the serving copy."""
+"""`status` and `query`: read the serving copy."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def status(as_json: bool = JSON_OPTION) -> None:
             ],
         )
     for one in begun:
-        note(f"A backfill that began at {one.began_at:%Y-%m-%d %H:%M} UTC is not finished: run `{one.command}` again.")
+        note(f"A backfill that began at {one.began_at:%Y-%m-%d %H:%M} UTC is not finished; run `{one.command}` again.")
     if not (found or begun):
-        note("Nothing was pulled yet. Run `onelens-claude backfill`.")
+        note("Nothing has been pulled yet. Run `onelens-claude backfill`.")
 
 
 def query(
@@ -56,7 +56,7 @@ def query(
 ) -> None:
     """Run read-only SQL on the serving copy."""
     if as_json and as_csv:
-        raise typer.BadParameter("give one of --json and --csv")
+        raise typer.BadParameter("give only one of --json and --csv")
     with Warehouse.of(load_settings()).reader() as connection:
         try:
             result = connection.execute(sql)

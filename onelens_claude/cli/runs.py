@@ -28,7 +28,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What a run came to."""
+    """The outcome of a run."""
 
     run_id: str
     success: bool
@@ -40,11 +40,11 @@ class JobResult:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check said."""
+    """The outcome of a check."""
 
     passed: bool
     is_error: bool
-    """Severity ERROR; else it only warns."""
+    """Whether its severity is ERROR rather than WARN."""
     description: str
 
 
@@ -60,14 +60,14 @@ def run_job(
 ) -> JobResult:
     """Execute one job, or only `assets` of it, in this process; the run is in the UI like any other.
 
-    `planned` requests per endpoint let the progress say how much time is left in all.
+    `planned` requests per endpoint let the progress bars show the total time left.
     """
     from onelens_claude.definitions import build_defs  # loading the dbt manifest takes a second
 
     home = prepare_home()
     with dg.DagsterInstance.get() as instance, progress_bars(planned) as on_progress:
         for run_id in end_dead_runs(instance):
-            note(f"Run {run_id} had been killed; it is marked as failed.")
+            note(f"Run {run_id} had been killed; it is now marked as failed.")
         defs = build_defs(resource_overrides={ONELENS_RESOURCE: Onelens(settings, on_progress=on_progress)})
         level = "INFO" if verbose else "CRITICAL"
         run_config = {
@@ -87,7 +87,7 @@ def run_job(
             except DBAPIError as error:
                 raise WarehouseError(
                     f"{home}: Dagster cannot write its log there: {error.orig}. Is the disk full? "
-                    "What is loaded stays; run the same command again to go on."
+                    "What is loaded stays; run the same command again to continue."
                 ) from None
         return _result(result)
 

@@ -88,7 +88,7 @@ def fake_api(
     engagement_lag: Annotated[int, typer.Option(min=1, help="Days until engagement of a day is there.")] = 1,
     fault: Annotated[list[str] | None, typer.Option(help="kind[:name=value,...]; may be repeated.")] = None,
 ) -> None:
-    """Serve the local API until interrupted; prints its address on stdout when it answers."""
+    """Serve the local API until interrupted; prints its address on stdout when it is ready."""
     first = _day("--from", from_) or EARLIEST_DAY
     last = _day("--to", to)
     if first < EARLIEST_DAY:

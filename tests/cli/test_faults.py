@@ -102,7 +102,7 @@ def test_a_backfill_killed_at_several_moments_and_run_again_is_as_if_it_had_run_
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)  # its dbt lives on, at most to the end of its build
 
-    assert "Going on with the backfill that began at" in again.stderr
+    assert "Continuing the backfill that began at" in again.stderr
     assert "had been killed" in again.stderr
     assert_the_truth_is_loaded(world)
     assert_every_day_was_pulled_once(world)

@@ -34,13 +34,13 @@ def test_no_command_is_help_and_an_unknown_one_or_option_is_wrong_usage(world):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("backfill", "--from", "yesterday"), "is no date"),
+        (("backfill", "--from", "yesterday"), "is not a date"),
         (("backfill", "--from", "2025-12-31"), "nothing before"),
         (("backfill", "--to", "2026-11-20"), "not over yet"),
         (("backfill", "--from", "2026-11-10", "--to", "2026-11-09"), "is after"),
-        (("backfill", "--org", "nobody"), "no organisation 'nobody'; there is: acme"),
+        (("backfill", "--org", "nobody"), "no organisation 'nobody'; known organisations: acme"),
         (("check", "--org", "nobody"), "no organisation 'nobody'"),
-        (("query", "--json", "--csv", "select 1"), "one of --json and --csv"),
+        (("query", "--json", "--csv", "select 1"), "only one of --json and --csv"),
     ],
 )
 def test_a_wrong_argument_is_refused_with_its_reason(world, arguments, complaint):
