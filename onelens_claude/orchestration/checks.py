@@ -126,6 +126,22 @@ _MART_CHECKS: tuple[dict[str, Any], ...] = (
     },
     {
         "table": "fct_claude_usage",
+        "name": "no_usage_remainder_is_negative",
+        "description": "No day's users used more of anything than the organisation: the two answers are then of "
+        "different moments, and the next pull of the day makes it right.",
+        "severity": dg.AssetCheckSeverity.ERROR,
+        "sql": """
+            select organization_id, activity_date, sum(total_tokens) as total_tokens, sum(requests) as requests
+            from marts.fct_claude_usage
+            where attribution = 'unattributed' and least(
+                uncached_input_tokens, cache_read_input_tokens, cache_creation_5m_input_tokens,
+                cache_creation_1h_input_tokens, output_tokens, total_tokens, web_search_requests) < 0
+            group by all
+            order by all""",
+        "found": "days have users that used more than the total",
+    },
+    {
+        "table": "fct_claude_usage",
         "name": "usage_and_cost_know_the_same_users_and_days",
         "description": "Every user with cost on a day has usage on it and, where all usage is billed, the reverse.",
         "severity": dg.AssetCheckSeverity.WARN,
