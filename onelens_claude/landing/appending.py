@@ -21,7 +21,7 @@ import duckdb
 
 from onelens_claude.api import row_types
 from onelens_claude.clock import naive_utc, utc_now
-from onelens_claude.errors import InvalidPullError, InvalidRowError, RepeatedKeyError
+from onelens_claude.errors import InvalidPullError, InvalidRowError, NotYetAvailableError, RepeatedKeyError
 from onelens_claude.landing.parsing import REFUSED, refuse, select_rows
 from onelens_claude.warehouse.raw_tables import row_columns, stored_path
 
@@ -119,7 +119,8 @@ def record_failure(
     connection.execute(
         "insert into claude_raw.pulls (pull_sequence, pull_id, organization_id, endpoint, window_start, "
         "window_end, status, fetched_at, page_count, row_count, byte_count, error_type, error_message, "
-        "request_id, run_id) values (?, ?, ?, ?, ?, ?, 'failed', ?, 0, 0, 0, ?, ?, ?, ?)",
+        "request_id, run_id, latest_available_day) "
+        "values (?, ?, ?, ?, ?, ?, 'failed', ?, 0, 0, 0, ?, ?, ?, ?, ?)",
         [
             _next_sequence(connection),
             pull_id,
@@ -132,6 +133,7 @@ def record_failure(
             str(error),
             getattr(error, "request_id", None),
             run_id,
+            error.latest_day if isinstance(error, NotYetAvailableError) else None,
         ],
     )
 
@@ -360,7 +362,8 @@ def _insert_ledger_row(
 ) -> None:
     pull = appended.pull
     connection.execute(
-        "insert into claude_raw.pulls values (?, ?, ?, ?, ?, ?, 'complete', ?, ?, ?, ?, ?, ?, ?, null, null, ?, ?)",
+        "insert into claude_raw.pulls "
+        "values (?, ?, ?, ?, ?, ?, 'complete', ?, ?, ?, ?, ?, ?, ?, null, null, ?, ?, null)",
         [
             sequence,
             pull.pull_id,

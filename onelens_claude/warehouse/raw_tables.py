@@ -58,8 +58,10 @@ create table if not exists claude_raw.pulls (
     error_type varchar,
     error_message varchar,
     request_id varchar,
-    run_id varchar
+    run_id varchar,
+    latest_available_day date
 );
+alter table claude_raw.pulls add column if not exists latest_available_day date;
 create table if not exists claude_raw.schema_drift (
     organization_id varchar not null,
     endpoint varchar not null,
@@ -148,8 +150,6 @@ def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
     try:
         connection.execute(_LEDGER_DDL)
         connection.execute(_PAGES_DDL)
-        for endpoint in _endpoints_with_whole_pages(connection):
-            _convert_whole_pages(connection, endpoint)
         stored_columns = _stored_columns(connection)
         for endpoint in ENDPOINTS.values():
             connection.execute(_ENDPOINT_DDL.format(endpoint=endpoint.name))
@@ -167,44 +167,6 @@ def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
         "select comment from duckdb_tables() where schema_name = 'claude_raw' and table_name = 'pulls'"
     ).fetchone()
     return stored is not None and stored[0] == _layout()
-
-
-def _endpoints_with_whole_pages(connection: duckdb.DuckDBPyConnection) -> list[Endpoint]:
-    """Return the endpoints whose pages are a table of their own: a file of an earlier development version."""
-    tables = connection.execute(
-        "select table_name from duckdb_tables() where schema_name = 'claude_raw' and database_name = current_database()"
-    ).fetchall()
-    return [endpoint for endpoint in ENDPOINTS.values() if (endpoint.name,) in tables]
-
-
-def _convert_whole_pages(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint) -> None:
-    """Move an endpoint's pages into parts and its rows, whose amounts were text, into the table of today."""
-    old, rows = f"claude_raw.{endpoint.name}", f"claude_raw.{endpoint.rows_table}"
-    connection.execute(
-        f"""insert into claude_raw.pages
-        select '{endpoint.name}', pull_id, organization_id, page_number, query, request_path, request_id, fetched_at,
-            '', ''
-        from {old}"""
-    )
-    connection.execute(
-        f"""insert into claude_raw.page_parts
-        select pull_id, page_number, unnest(range(len(parts))), unnest(parts)
-        from (select pull_id, page_number, regexp_extract_all(payload, '(?s).{{1,1000}}') as parts from {old})"""
-    )
-    connection.execute(f"drop table {old}")
-    connection.execute(f"alter table {rows} rename to whole_page_rows")
-    _create_rows_table(connection, endpoint, None)
-    stored = _stored_columns(connection)["whole_page_rows"]
-    values = {
-        name: f"{'.'.join(source_of(name))}::{kind}" if kind == AMOUNT_TYPE or name in _ACTOR else f'"{name}"'
-        for name, kind in row_columns(endpoint).items()
-        if source_of(name)[0] in stored
-    }
-    names = ", ".join(f'"{name}"' for name in values)
-    connection.execute(
-        f"insert into {rows} ({names}) select {', '.join(values.values())} from claude_raw.whole_page_rows"
-    )
-    connection.execute("drop table claude_raw.whole_page_rows")
 
 
 @cache

@@ -170,7 +170,7 @@ def test_the_ledger_says_what_a_pull_was(connection, spool):
     assert connection.execute("select * from claude_raw.pulls").fetchall() == [
         (
             1, pull.pull_id, "acme", "user_cost_report", WINDOW.start, WINDOW.end, "complete", naive_utc(FETCHED_AT),
-            naive_utc(refreshed_at), "org_1", 2, 3, pull.byte_count, "sha", None, None, "req_1", "run",
+            naive_utc(refreshed_at), "org_1", 2, 3, pull.byte_count, "sha", None, None, "req_1", "run", None,
         )
     ]  # fmt: skip
 

@@ -453,9 +453,8 @@ def test_days_not_there_yet_are_unavailable_in_the_apis_own_words(place):
     outcomes = here.land("users", "2026-11-10", "2026-11-19")
     assert statuses(outcomes) == ["loaded"] * 7 + ["unavailable"] * 3
     assert all("The latest available date is 2026-11-16." in one.reason for one in outcomes[7:])
-    failed = here.query("select error_type from claude_raw.pulls where status = 'failed'")
-    assert failed
-    assert set(failed) == {("not_yet_available",)}
+    failed = here.query("select error_type, latest_available_day from claude_raw.pulls where status = 'failed'")
+    assert set(failed) == {("not_yet_available", dt.date(2026, 11, 16))}
 
 
 def test_of_a_window_the_days_that_are_there_are_loaded(place):

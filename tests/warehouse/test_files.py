@@ -10,8 +10,6 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from datetime import date, datetime
-from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -110,41 +108,13 @@ def test_an_older_files_tables_get_the_columns_and_nested_fields_of_a_newer_vers
         ).fetchall() == [(60,)]
 
 
-def test_a_file_that_holds_whole_pages_is_converted_and_loses_nothing(files):
-    payload = '{"data":["' + "grün😀\n" * 3000 + '"]}'
-    files.path.parent.mkdir()
-    with duckdb.connect(str(files.path), config={"storage_compatibility_version": STORAGE_VERSION}) as older:
-        older.execute(
-            """create schema claude_raw;
-            create table claude_raw.cost_report (pull_id varchar, organization_id varchar, page_number integer,
-                query varchar, request_path varchar, request_id varchar, fetched_at timestamp, payload varchar);
-            create table claude_raw.user_cost_report as from claude_raw.cost_report;
-            create table claude_raw.cost_report_rows (pull_id varchar, organization_id varchar, page_number integer,
-                query varchar, activity_date date, starting_at varchar, product varchar, amount varchar);
-            insert into claude_raw.cost_report_rows values
-                ('p', 'acme', 1, 'total', '2026-03-01', '2026-03-01T00:00:00Z', 'chat', '12345678901234567890.000000000001');
-            create table claude_raw.user_cost_report_rows (pull_id varchar, actor struct(type varchar, user_id varchar,
-                email_address varchar, email varchar, name varchar, deleted boolean));
-            insert into claude_raw.user_cost_report_rows values ('q', {'type': 'user_actor', 'user_id': 'u', 'name': 'U'})"""
-        )
-        older.execute(
-            "insert into claude_raw.cost_report values ('p', 'acme', 1, 'total', '/v1', 'req_1', '2026-03-02', ?)",
-            [payload],
-        )
+def test_a_ledger_without_the_latest_available_day_gets_the_column(files):
+    with files.writer() as connection:
+        connection.execute("alter table claude_raw.pulls drop column latest_available_day")
+        connection.execute("comment on table claude_raw.pulls is 'of an earlier version'")
     files.upgrade()
     with duckdb.connect(str(files.path), read_only=True) as connection:
-        assert connection.execute("from claude_raw.cost_report").fetchall() == [
-            ("p", "acme", 1, "total", "/v1", "req_1", datetime.fromisoformat("2026-03-02"), payload)
-        ]
-        assert connection.execute("select count(*) > 10 from claude_raw.page_parts").fetchone() == (True,)
-        assert connection.execute(
-            "select activity_date, product, amount, list_amount from claude_raw.cost_report_rows"
-        ).fetchall() == [(date(2026, 3, 1), "chat", Decimal("12345678901234567890.000000000001"), None)]
-        assert connection.execute(
-            "select pull_id, actor_user_id, actor_name from claude_raw.user_cost_report_rows"
-        ).fetchall() == [("q", "u", "U")]
-    with files.writer() as connection:
-        assert connection.execute("select count(*) from claude_raw.cost_report").fetchone() == (1,)
+        assert connection.execute("describe claude_raw.pulls").fetchall()[-1][:2] == ("latest_available_day", "DATE")
 
 
 def test_making_the_tables_is_all_or_nothing(monkeypatch):

@@ -2,8 +2,7 @@
 
 with
     pulls as (
-        select *, cast(window_end - window_start as integer) as window_day_count
-        from {{ source("claude_raw", "pulls") }}
+        select *, cast(window_end - window_start as integer) as window_day_count from {{ ref("stg_pulls") }}
     ),
 
     ledger as (
@@ -133,26 +132,7 @@ with
         where status = 'failed'
     ),
 
-    -- the API names the newest day it has; later ones were not asked for in the same run
-    named_dates as (
-        select
-            pull_id,
-            window_start,
-            try_cast(
-                unnest(regexp_extract_all(error_message, '[0-9]{4}-[0-9]{2}-[0-9]{2}')) as date
-            ) as named_date
-        from failures
-        where state = 'late'
-    ),
-
-    latest_dates as (
-        select pull_id, max(named_date) as latest_date
-        from named_dates
-        where named_date < window_start
-        group by pull_id
-    ),
-
-    words as (
+    answered_failures as (
         select
             failures.organization_id,
             failures.endpoint,
@@ -163,9 +143,12 @@ with
             failures.error_type,
             failures.error_message,
             failures.request_id,
+            -- the API names the newest day it has; later ones were not asked for in the same run
             case
+                when failures.state = 'late' and failures.latest_available_day < failures.window_start
+                then failures.latest_available_day
                 when failures.state = 'late'
-                then coalesce(latest_dates.latest_date, failures.window_start - 1)
+                then failures.window_start - 1
             end as latest_date,
             failures.fetched_at,
             failures.newest_rank = 1 as is_newest,
@@ -178,9 +161,8 @@ with
                 newest_complete.pull_sequence is null
                 or failures.pull_sequence > newest_complete.pull_sequence
                 or failures.run_id = newest_complete.run_id
-            ) as is_last_word
+            ) as is_final_answer
         from failures
-        left join latest_dates on failures.pull_id = latest_dates.pull_id
         left join
             newest_complete
             on failures.organization_id = newest_complete.organization_id
@@ -188,42 +170,42 @@ with
             and newest_complete.newest_rank = 1
     ),
 
-    explained as (
+    days_with_failures as (
         select
             days.*,
-            words.state,
-            words.error_type,
-            words.error_message,
-            words.request_id,
+            answered_failures.state,
+            answered_failures.error_type,
+            answered_failures.error_message,
+            answered_failures.request_id,
             row_number() over (
                 partition by days.organization_id, days.endpoint, days.activity_date
-                order by words.pull_sequence desc nulls last
+                order by answered_failures.pull_sequence desc nulls last
             ) as newest_rank
         from days
         left join
-            words
+            answered_failures
             on days.pull_id is null
-            and days.organization_id = words.organization_id
-            and days.endpoint = words.endpoint
+            and days.organization_id = answered_failures.organization_id
+            and days.endpoint = answered_failures.endpoint
             and (
-                words.is_last_word
+                answered_failures.is_final_answer
                 or (
-                    words.state <> 'late'
-                    and days.activity_date >= words.window_start
-                    and days.activity_date < words.window_end
+                    answered_failures.state <> 'late'
+                    and days.activity_date >= answered_failures.window_start
+                    and days.activity_date < answered_failures.window_end
                 )
                 -- the newest word alone, about days that were over by then, unless a later day has come since
                 or (
-                    words.state = 'late'
-                    and words.is_newest
-                    and words.fetched_at >= days.activity_date + interval 1 day
-                    and days.activity_date > words.latest_date
+                    answered_failures.state = 'late'
+                    and answered_failures.is_newest
+                    and answered_failures.fetched_at >= days.activity_date + interval 1 day
+                    and days.activity_date > answered_failures.latest_date
                     and days.activity_date > days.last_held_date
                 )
             )
     ),
 
-    named as (
+    day_states as (
         select
             *,
             case
@@ -238,7 +220,7 @@ with
                 then 'missing'
                 else coalesce(state, 'missing')
             end as day_state
-        from explained
+        from days_with_failures
         where newest_rank = 1
     )
 
@@ -262,4 +244,4 @@ select
     fetched_at,
     error_type,
     request_id
-from named
+from day_states
