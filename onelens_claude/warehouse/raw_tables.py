@@ -71,6 +71,16 @@ create table if not exists claude_raw.schema_drift (
     primary key (organization_id, endpoint, field)
 );
 """
+_FILL_LATEST_AVAILABLE_DAY = """
+update claude_raw.pulls
+set latest_available_day = list_max([
+    try_cast(named as date)
+    for named in regexp_extract_all(error_message, '[0-9]{4}-[0-9]{2}-[0-9]{2}')
+    if try_cast(named as date) < window_start
+])
+where error_type = 'not_yet_available'
+"""
+"""For failures recorded before the ledger had the column: the newest day before the window that the message names."""
 _PAGES_DDL = """
 create table if not exists claude_raw.pages (
     endpoint varchar not null,
@@ -148,9 +158,11 @@ def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
         return
     connection.begin()
     try:
+        stored_columns = _stored_columns(connection)
         connection.execute(_LEDGER_DDL)
         connection.execute(_PAGES_DDL)
-        stored_columns = _stored_columns(connection)
+        if "latest_available_day" not in stored_columns.get("pulls", {}):
+            connection.execute(_FILL_LATEST_AVAILABLE_DAY)
         for endpoint in ENDPOINTS.values():
             connection.execute(_ENDPOINT_DDL.format(endpoint=endpoint.name))
             _create_rows_table(connection, endpoint, stored_columns.get(endpoint.rows_table))

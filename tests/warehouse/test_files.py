@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -108,13 +109,28 @@ def test_an_older_files_tables_get_the_columns_and_nested_fields_of_a_newer_vers
         ).fetchall() == [(60,)]
 
 
-def test_a_ledger_without_the_latest_available_day_gets_the_column(files):
+def test_an_older_ledger_gets_the_latest_available_day_that_its_messages_name(files):
+    messages = {
+        "named": ("not_yet_available", "Data for 2026-11-20 is not there. The latest available date is 2026-11-17."),
+        "of several": ("not_yet_available", "2026-11-15, 2026-11-17 and 2026-11-20; no date: 2026-99-99"),
+        "unnamed": ("not_yet_available", "Data for 2026-11-20 is not available yet."),
+        "of another kind": ("api_error", "broken since 2026-11-17"),
+    }
     with files.writer() as connection:
+        connection.executemany(
+            """insert into claude_raw.pulls (pull_sequence, pull_id, organization_id, endpoint, window_start,
+                window_end, status, fetched_at, page_count, row_count, byte_count, error_type, error_message)
+            values (1, ?, 'acme', 'users', '2026-11-20', '2026-11-21', 'failed', '2026-11-21', 0, 0, 0, ?, ?)""",
+            [(name, *failure) for name, failure in messages.items()],
+        )
         connection.execute("alter table claude_raw.pulls drop column latest_available_day")
         connection.execute("comment on table claude_raw.pulls is 'of an earlier version'")
     files.upgrade()
     with duckdb.connect(str(files.path), read_only=True) as connection:
         assert connection.execute("describe claude_raw.pulls").fetchall()[-1][:2] == ("latest_available_day", "DATE")
+        found = dict(connection.execute("select pull_id, latest_available_day from claude_raw.pulls").fetchall())
+    named = date(2026, 11, 17)
+    assert found == {"named": named, "of several": named, "unnamed": None, "of another kind": None}
 
 
 def test_making_the_tables_is_all_or_nothing(monkeypatch):
