@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from onelens_claude.api.endpoints import ENDPOINTS
+from onelens_claude.ledger.held import current_days
 from onelens_claude.orchestration.resources import Onelens
 from tests.organizations import ask_truth
 
@@ -53,17 +54,10 @@ class Place:
     def amount(self, endpoint: str = "user_cost_report", where: str = "true") -> Decimal:
         """Add up the amounts of every day's newest complete pull, in cents."""
         return self.query(
-            f"""with days as (
-                select organization_id, unnest(range(window_start, window_end, interval 1 day))::date as activity_date,
-                    pull_id, fetched_at, pull_sequence
-                from claude_raw.pulls where endpoint = '{endpoint}' and status = 'complete'
-            ),
-            current_days as (
-                select organization_id, activity_date, arg_max(pull_id, (fetched_at, pull_sequence)) as pull_id
-                from days group by all
-            )
-            select coalesce(sum(amount::decimal(38, 12)), 0)
-            from claude_raw.{endpoint}_rows join current_days using (organization_id, activity_date, pull_id)
+            f"""select coalesce(sum(amount::decimal(38, 12)), 0)
+            from claude_raw.{endpoint}_rows
+            join (select organization_id, activity_date, pull_id from ({current_days()}) where endpoint = '{endpoint}')
+                using (organization_id, activity_date, pull_id)
             where {where}"""
         )[0][0]
 

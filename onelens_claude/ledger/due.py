@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from onelens_claude.api.endpoints import FIRST_DAY, Endpoint, Family, first_available_day, newest_possible_day
 from onelens_claude.clock import naive_utc, utc_now
-from onelens_claude.ledger.held import first_expected_day, held_days
+from onelens_claude.ledger.held import current_days, first_expected_day, held_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,7 +98,12 @@ def overdrawn_days(
     if not wanted:
         return []
     rows = connection.execute(
-        f"""with {_CURRENT_DAYS},
+        f"""with current_days as (
+            select endpoint, activity_date, pull_id
+            from ({current_days()})
+            where organization_id = $organization_id and endpoint in ('user_cost_report', 'cost_report')
+                and list_contains($days, activity_date)
+        ),
         totals as (
             select activity_date, sum(amount) as cents
             from claude_raw.cost_report_rows
@@ -126,14 +131,3 @@ def overdrawn_days(
         {"organization_id": organization_id, "days": wanted, "dust_cents": ROUNDING_DUST_CENTS},
     ).fetchall()
     return [row[0] for row in rows]
-
-
-_CURRENT_DAYS = """current_days as (
-    select endpoint, activity_date, arg_max(pull_id, (fetched_at, pull_sequence)) as pull_id
-    from claude_raw.pulls
-    join (select unnest($days::date[]) as activity_date)
-        on window_start <= activity_date and activity_date < window_end
-    where organization_id = $organization_id and status = 'complete'
-        and endpoint in ('user_cost_report', 'cost_report')
-    group by all
-)"""

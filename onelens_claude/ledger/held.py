@@ -36,25 +36,35 @@ class HeldDay:
         return self.data_refreshed_at >= end
 
 
+def current_days(pulls: str = "claude_raw.pulls") -> str:
+    """Return SQL of the newest complete pull of each day: the ledger's columns and `activity_date`.
+
+    No view, because the serving copy may be one that an earlier version published.
+    """
+    return f"""
+        select *
+        from (
+            select *, unnest(range(window_start, window_end, interval 1 day))::date as activity_date
+            from {pulls}
+            where status = 'complete'
+        )
+        qualify row_number() over (
+            partition by organization_id, endpoint, activity_date order by fetched_at desc, pull_sequence desc
+        ) = 1"""
+
+
 def held_days(
     connection: duckdb.DuckDBPyConnection, organization_id: str, endpoint: Endpoint, first: dt.date, last: dt.date
 ) -> dict[dt.date, HeldDay]:
     """Return the newest complete pull of each day from `first` to `last` (inclusive) that has one."""
     rows = connection.execute(
-        """select activity_date, arg_max(struct_pack(fetched_at, data_refreshed_at), (fetched_at, pull_sequence))
-        from (
-            select
-                unnest(range(greatest(window_start, $first), least(window_end, $last + 1), interval 1 day))::date
-                    as activity_date,
-                fetched_at, data_refreshed_at, pull_sequence
-            from claude_raw.pulls
-            where organization_id = $organization_id and endpoint = $endpoint and status = 'complete'
-                and window_start <= $last and window_end > $first
-        )
-        group by activity_date""",
+        f"""select activity_date, fetched_at, data_refreshed_at
+        from ({current_days()})
+        where organization_id = $organization_id and endpoint = $endpoint
+            and activity_date between $first and $last""",
         {"organization_id": organization_id, "endpoint": endpoint.name, "first": first, "last": last},
     ).fetchall()
-    return {day: HeldDay(held["fetched_at"], held["data_refreshed_at"]) for day, held in rows}
+    return {day: HeldDay(fetched_at, data_refreshed_at) for day, fetched_at, data_refreshed_at in rows}
 
 
 def first_expected_day(

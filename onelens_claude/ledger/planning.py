@@ -10,7 +10,7 @@ from onelens_claude.api.endpoints import Endpoint, Shape, first_available_day, n
 from onelens_claude.api.rate_limit import usable_rate
 from onelens_claude.api.windows import windows
 from onelens_claude.clock import utc_now
-from onelens_claude.ledger.held import not_pulled_since
+from onelens_claude.ledger.held import current_days, not_pulled_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -136,20 +136,13 @@ def _reports(endpoint: Endpoint, span: Window, pulls: set[_Held], is_known: bool
     return max(pull.page_count for pull in pulls), same_window
 
 
-_CURRENT_DAYS = """current_days as (
-    select day, arg_max(pulls, (fetched_at, pull_sequence)) as pull
-    from claude_raw.pulls
-    join (select unnest($days::date[]) as day) on window_start <= day and day < window_end
-    where organization_id = $organization_id and endpoint = $endpoint and status = 'complete'
-    group by day
-)"""
-
-
 def _held(
     connection: duckdb.DuckDBPyConnection, organization_id: str, endpoint: Endpoint, days: list[dt.date]
 ) -> Mapping[dt.date, _Held]:
     rows = connection.execute(
-        f"with {_CURRENT_DAYS} select day, pull.window_start, pull.window_end, pull.page_count from current_days",
+        f"""select activity_date, window_start, window_end, page_count
+        from ({current_days()})
+        where organization_id = $organization_id and endpoint = $endpoint and list_contains($days, activity_date)""",
         {"days": days, "organization_id": organization_id, "endpoint": endpoint.name},
     ).fetchall()
     return {day: _Held(*pull) for day, *pull in rows}
@@ -162,11 +155,15 @@ def _rows_known(
     fan_out = "distinct hash(r.cost_type is null, actor_user_id, product, model, context_window, inference_geo, speed)"
     counted = fan_out if endpoint.name == "user_cost_report" else "*"
     rows = connection.execute(
-        f"""with {_CURRENT_DAYS}
-        select day, count({counted})
+        f"""with current_days as (
+            select pull_id, activity_date
+            from ({current_days()})
+            where organization_id = $organization_id and endpoint = $endpoint and list_contains($days, activity_date)
+        )
+        select r.activity_date, count({counted})
         from claude_raw.{endpoint.rows_table} as r
-        join current_days on r.pull_id = current_days.pull.pull_id and r.activity_date = current_days.day
-        group by day""",
+        join current_days using (pull_id, activity_date)
+        group by r.activity_date""",
         {"days": days, "organization_id": organization_id, "endpoint": endpoint.name},
     ).fetchall()
     return dict(rows)

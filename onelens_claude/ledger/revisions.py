@@ -34,7 +34,7 @@ from onelens_claude.errors import ApiError, StoppedError
 from onelens_claude.landing.appending import append_pulls
 from onelens_claude.landing.fetching import PullRequest, fetch
 from onelens_claude.ledger.due import ROUNDING_DUST_CENTS
-from onelens_claude.ledger.held import held_days
+from onelens_claude.ledger.held import current_days, held_days
 from onelens_claude.warehouse.raw_tables import create_raw_tables, is_current
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _differing(
         probed=f"select {columns} from claude_raw.{endpoint.rows_table}",
         held=f"""select {columns} from stored.claude_raw.{endpoint.rows_table} as held
             semi join current_days on held.pull_id = current_days.pull_id
-                and held.activity_date = current_days.day and current_days.endpoint = '{endpoint.name}'
+                and held.activity_date = current_days.activity_date and current_days.endpoint = '{endpoint.name}'
             where query in ('total', 'detail')""",
     )
 
@@ -189,7 +189,7 @@ def _differs_by_user(
             select actor_user_id as user_id, sum(amount) as cents, sum(list_amount) as list_cents
             from stored.claude_raw.user_cost_report_rows as held
             semi join current_days on held.pull_id = current_days.pull_id
-                and held.activity_date = current_days.day and current_days.endpoint = 'user_cost_report'
+                and held.activity_date = current_days.activity_date and current_days.endpoint = 'user_cost_report'
             group by user_id
         )
         select count(*)
@@ -213,17 +213,15 @@ def _differing_users(probes: duckdb.DuckDBPyConnection, organization_id: str, da
         probed=f"select {columns} from claude_raw.user_cost_report_rows group by all",
         held=f"""select {columns} from stored.claude_raw.user_cost_report_rows as held
             semi join current_days on held.pull_id = current_days.pull_id
-                and held.activity_date = current_days.day and current_days.endpoint = 'user_cost_report'
+                and held.activity_date = current_days.activity_date and current_days.endpoint = 'user_cost_report'
             group by all""",
     )
 
 
-_CURRENT_DAYS = """current_days as (
-    select endpoint, day, arg_max(pull_id, (fetched_at, pull_sequence)) as pull_id
-    from stored.claude_raw.pulls
-    join (select unnest($days::date[]) as day) on window_start <= day and day < window_end
-    where organization_id = $organization_id and status = 'complete'
-    group by all
+_CURRENT_DAYS = f"""current_days as (
+    select endpoint, activity_date, pull_id
+    from ({current_days("stored.claude_raw.pulls")})
+    where organization_id = $organization_id and list_contains($days, activity_date)
 )"""
 
 
@@ -236,7 +234,7 @@ def _days_only_in_one(
         probed as ({probed}),
         held as ({held})
         select activity_date from ((from probed except all from held) union all (from held except all from probed))
-        where activity_date in (select day from current_days)
+        where activity_date in (select activity_date from current_days)
         group by activity_date""",
         {"organization_id": organization_id, "days": sorted(days)},
     ).fetchall()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _PULLED_BY = dt.timedelta(hours=12)
 """Until noon a missing yesterday is no gap: `daily_schedule` asks for it at 10:30 UTC, and takes a while."""
 _SPANS_SHOWN = 4
-_LATEST_LAG_DAYS = 5
+LATEST_LAG_DAYS = 5
 """Engagement may come up to four days late; beyond that a missing day is a gap, whatever the API says."""
 
 
@@ -137,7 +137,7 @@ def endpoint_status(
     gaps = tuple(day for day in missing if day not in late | due)
     incomplete = [day for day, pull in held.items() if not pull.is_complete(day)]
     last_fetched_at = max((pull.fetched_at for pull in held.values()), default=None)
-    window = revision_days if endpoint.family is Family.COST else _LATEST_LAG_DAYS
+    window = revision_days if endpoint.family is Family.COST else LATEST_LAG_DAYS
     provisional = sum(pull.fetched_at < _end(day) + dt.timedelta(days=window) for day, pull in held.items())
     not_whole = {*missing, *incomplete}
     before_first_hole = min(not_whole, default=newest + dt.timedelta(days=1)) - dt.timedelta(days=1)
@@ -235,7 +235,7 @@ def _late_days(
     for day in sorted(missing, reverse=True):
         if day > newest:
             continue
-        if day != newest - dt.timedelta(days=len(late)) or len(late) == _LATEST_LAG_DAYS:
+        if day != newest - dt.timedelta(days=len(late)) or len(late) == LATEST_LAG_DAYS:
             break
         late.add(day)
     return late
