@@ -11,7 +11,8 @@ import yaml
 from onelens_claude.api.endpoints import GROUP_CAP
 from onelens_claude.ledger.due import ENGAGEMENT_SETTLE_DAYS, ROUNDING_DUST_CENTS
 from onelens_claude.ledger.status import LATEST_LAG_DAYS
-from onelens_claude.paths import PROJECT_ROOT, Polling
+from onelens_claude.paths import PROJECT_ROOT
+from onelens_claude.settings import Polling
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 
