@@ -55,7 +55,7 @@
     A sum of one of `nullable` is unknown as soon as one part is. No CTE is read twice, so that a filter on days reaches
     the scans.
 -#}
-{% macro remainder_lines(days, user_lines, answers, dimensions, measures, nullable=[]) %}
+{% macro remainder_lines(days, user_rows, answers, dimensions, measures, nullable=[]) %}
     {%- set version = "organization_id, activity_date, valid_from, valid_to" -%}
     {%- set names = dimensions.split(",") | map("trim") | list -%}
     {%- set grains = [("key", names), ("product_model", names[:2]), ("product", names[:1]), ("day", [])] -%}
@@ -76,7 +76,7 @@
         where total_pull_id is not null
         union all
         select {{ version }}, 'user' as grain, {{ dimensions }}, {{ measures | join(", ") }}
-        from {{ user_lines }}
+        from {{ user_rows }}
     ),
 
     amounts as (

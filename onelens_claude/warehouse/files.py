@@ -96,15 +96,14 @@ class Warehouse:
 
         A file that is missing or of an earlier version is first made what `writer` would make it.
         """
-        with self.writer_lock():
-            if not self._has_current_tables():
+        with self.writer_lock(), ExitStack() as stack:
+            connection = stack.enter_context(self._connect(read_only=True)) if self.path.exists() else None
+            if connection is None or not is_current(connection):
+                stack.close()  # one process cannot read and write a file at once
                 with self._writable():
                     pass
-            connection = self._connect(read_only=True)
-            try:
-                yield connection
-            finally:
-                connection.close()
+                connection = stack.enter_context(self._connect(read_only=True))
+            yield connection
 
     @contextmanager
     def newest_reader(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
@@ -133,12 +132,6 @@ class Warehouse:
             raise self._write_error(error) from None
         finally:
             self._close(connection)
-
-    def _has_current_tables(self) -> bool:
-        if not self.path.exists():
-            return False
-        with self._connect(read_only=True) as connection:
-            return is_current(connection)
 
     def upgrade(self) -> None:
         """Bring the raw tables of a working file that an earlier version wrote up to date; the next build publishes."""

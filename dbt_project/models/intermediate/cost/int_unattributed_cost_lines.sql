@@ -2,7 +2,7 @@ with
     {{
         remainder_lines(
             days=ref("int_cost_day_versions"),
-            user_lines=ref("int_user_cost_lines"),
+            user_rows=ref("int_user_cost_rows"),
             answers=ref("int_cost_answers"),
             dimensions=cost_dimensions(),
             measures=["amount_cents", "list_amount_cents"],

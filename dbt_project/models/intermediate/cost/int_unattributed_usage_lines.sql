@@ -3,7 +3,7 @@ with
     {{
         remainder_lines(
             days=ref("int_usage_day_versions"),
-            user_lines=ref("int_user_usage_lines"),
+            user_rows=ref("int_user_usage_rows"),
             answers=ref("int_usage_answers"),
             dimensions=usage_dimensions(),
             measures=counters,
