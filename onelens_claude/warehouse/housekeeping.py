@@ -61,7 +61,7 @@ def needless_pulls(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, cu
             select organization_id, activity_date from pull_days group by all having count(*) > 2
         ),
         contents as (
-            select pull_id, activity_date, count(*) as row_count,
+            select pull_id, activity_date, count(*) as rows_held,
                 sum(hash({content})::hugeint) as hash_sum, bit_xor(hash({content})) as hash_xor
             from claude_raw.{endpoint.rows_table}
             semi join repeated using (organization_id, activity_date)
@@ -71,8 +71,8 @@ def needless_pulls(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, cu
             select pull_id, fetched_at,
                 lag(pull_id) over day_history is null as is_first,
                 lead(pull_id) over day_history is null as is_newest,
-                (row_count, hash_sum, hash_xor) is distinct from (
-                    lag(row_count) over day_history, lag(hash_sum) over day_history, lag(hash_xor) over day_history
+                (rows_held, hash_sum, hash_xor) is distinct from (
+                    lag(rows_held) over day_history, lag(hash_sum) over day_history, lag(hash_xor) over day_history
                 ) as changed
             from pull_days
             left join contents using (pull_id, activity_date)
