@@ -13,7 +13,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "onelens_claude"
 ROOMS = (
     ("onelens_claude", "errors"),
-    ("clock", "paths"),
+    ("clock", "paths", "waiting"),
     ("api",),
     ("settings",),
     ("warehouse",),
