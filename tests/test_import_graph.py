@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "onelens_claude"
 ROOMS = (
     ("onelens_claude", "states"),
     ("errors",),
-    ("clock", "paths"),
+    ("clock", "paths", "waiting"),
     ("api",),
     ("settings",),
     ("warehouse",),

@@ -28,6 +28,7 @@ from onelens_claude.api.endpoints import Endpoint, Query, Shape
 from onelens_claude.api.json_text import readable_json
 from onelens_claude.clock import utc_now
 from onelens_claude.states import DayState
+from onelens_claude.waiting import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,6 +47,8 @@ _ADMIN_KEY = "sk-ant-admin"
 _ADMIN_KEY_HINT = "This is an Admin API key; the analytics endpoints need a key with the scope read:analytics."
 _WHOLE_ANSWER = 5
 """Times the timeout of one wait: so long may an answer take as a whole."""
+_SLOW_SECONDS = 10.0
+"""An answer that takes longer is worth a word; so is a pause of half of it before another try."""
 _MOST_PAGES = 20_000
 _EMPTY_LIST = 2
 """Bytes of `[]`: several pages may be empty."""
@@ -251,10 +254,22 @@ class AnalyticsClient:
             retry=tenacity.retry_if_exception_type(_RETRIED),
             stop=tenacity.stop_after_attempt(self._attempts),
             wait=_wait,
-            sleep=self._pause,
+            before_sleep=self._pause_before_next_try,
+            sleep=lambda _: None,
             reraise=True,
         )
         return retrying(attempt)
+
+    def _pause_before_next_try(self, state: tenacity.RetryCallState) -> None:
+        """Wait before a request is sent again, and say so where it takes a while."""
+        seconds = state.upcoming_sleep
+        if seconds < _SLOW_SECONDS / 2:
+            self._pause(seconds)
+            return
+        error = state.outcome.exception() if state.outcome else None
+        tries = f"trying again in {seconds:.0f} s, time {state.attempt_number + 1} of {self._attempts}"
+        with waiting(f"{error} - {tries}", limit=seconds, topic=f"{self.organization_id}: retries"):
+            self._pause(seconds)
 
     def _pause(self, seconds: float) -> None:
         self._sleep(seconds)
@@ -266,13 +281,21 @@ class AnalyticsClient:
             raise errors.StoppedError(f"{self.organization_id}: stopped")
         credentials = {"x-api-key": key} if self._authentication == "x-api-key" else {"authorization": f"Bearer {key}"}
         headers = {"anthropic-beta": beta} if beta else {}
+        seconds = _WHOLE_ANSWER * self._timeout[1]
+        slow = waiting(
+            f"{where}: waiting for the answer of {self._base_url}",
+            limit=seconds,
+            after=_SLOW_SECONDS,
+            topic=f"{self.organization_id}: answer",
+        )
         try:
-            return self._session.get_whole(
-                self._base_url + request_path,
-                headers={**credentials, **headers, "anthropic-version": self._api_version},
-                timeout=self._timeout,
-                seconds=_WHOLE_ANSWER * self._timeout[1],
-            )
+            with slow:
+                return self._session.get_whole(
+                    self._base_url + request_path,
+                    headers={**credentials, **headers, "anthropic-version": self._api_version},
+                    timeout=self._timeout,
+                    seconds=seconds,
+                )
         except BoundExceededError as error:
             raise errors.MalformedResponseError(f"the answer is not read further: {error}", where=where) from None
         except (OSError, HTTPError) as error:  # requests' own errors are OSErrors, as is that of a missing bundle

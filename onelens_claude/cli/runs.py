@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+import uuid
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from onelens_claude.cli.output import note, progress_bars
 from onelens_claude.errors import WarehouseError
-from onelens_claude.orchestration.instance import end_dead_runs, prepare_home, process_tag
+from onelens_claude.orchestration.dead_runs import PROCESS_TAG, end_dead_runs, process_of
+from onelens_claude.orchestration.instance import prepare_home
 from onelens_claude.orchestration.resources import ONELENS_RESOURCE, Onelens
 
 if TYPE_CHECKING:
@@ -64,10 +66,10 @@ def run_job(
     """
     from onelens_claude.definitions import build_defs  # loading the dbt manifest takes a second
 
-    home = prepare_home()
+    home, run_id = prepare_home(), str(uuid.uuid4())
     with dg.DagsterInstance.get() as instance, progress_bars(planned) as on_progress:
-        for run_id in end_dead_runs(instance):
-            note(f"Run {run_id} had been killed; it is now marked as failed.")
+        for dead in end_dead_runs(instance):
+            note(f"Run {dead} had been killed; it is now marked as failed.")
         defs = build_defs(resource_overrides={ONELENS_RESOURCE: Onelens(settings, on_progress=on_progress)})
         level = "INFO" if verbose else "CRITICAL"
         run_config = {
@@ -80,7 +82,8 @@ def run_job(
                 result = defs.resolve_job_def(name).execute_in_process(
                     instance=instance,
                     run_config=run_config,
-                    tags={**process_tag(), **(tags or {})},
+                    tags={PROCESS_TAG: process_of(run_id), **(tags or {})},
+                    run_id=run_id,
                     asset_selection=[dg.AssetKey.from_user_string(asset) for asset in assets] if assets else None,
                     raise_on_error=False,
                 )
