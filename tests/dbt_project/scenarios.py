@@ -65,6 +65,8 @@ def register_stage_1(w: RawWarehouse) -> None:
 
     register_hidden(w)
     register_hidden_prices(w)
+    register_nulls(w)
+    register_credits(w)
 
     # answers missing: no users' answer, no total, neither but a failed pull, an empty day
     w.organization("partial")
@@ -309,6 +311,50 @@ def register_hidden_prices(w: RawWarehouse) -> None:
     searched: dict[str, Any] = {"server_tool_use": {"web_search_requests": 40}}
     w.pull("credits", "user_usage_report", D, [usage(9, user="u1", **searched)])
     w.pull("credits", "usage_report", D, [usage(9, query="total", **searched), usage(9, **searched)])
+
+
+def register_nulls(w: RawWarehouse) -> None:
+    """Usage without a user whose dimensions the API gives as null, in whole answers; and two spellings on a capped day."""
+    nulls: dict[str, Any] = {"context_window": None, "inference_geo": None, "speed": None}
+    reads: dict[str, Any] = {"token_type": "cache_read_input_tokens"}
+    inputs: dict[str, Any] = {"token_type": "uncached_input_tokens"}
+    search: dict[str, Any] = {"cost_type": "web_search", "token_type": None}
+    w.organization("nulls")
+    report = [cost("30", **inputs, **nulls), cost("2", **reads, **nulls), cost("5", **search, **nulls)]
+    w.costs("nulls", D, [cost("10", user="u1", **inputs, **nulls)], [cost("37", query="total"), *report])
+    group = usage(0, uncached_input_tokens=3_000, cache_read_input_tokens=2_000, **nulls)
+    searched: dict[str, Any] = {"server_tool_use": {"web_search_requests": 4}}
+    w.pull("nulls", "user_usage_report", D, [usage(0, user="u1", uncached_input_tokens=1_000, **nulls)])
+    w.pull("nulls", "usage_report", D, [group | {"query": "total"} | searched, group | searched])
+
+    w.organization("spellings")
+    others = [cost("1", product=f"product-{number:03d}") for number in range(98)]
+    w.costs(
+        "spellings",
+        D,
+        [],
+        [
+            cost("110", query="total"),
+            *others,
+            cost("3", product="claude_tag"),
+            cost("1", model="claude_opus_4_6"),
+            cost("3", product="claude_tag", query="detail:products[]=claude-tag"),
+            cost("5", product="claude-tag", query="detail:products[]=claude-tag"),
+            cost("1", model="claude_opus_4_6", query="detail:products[]=chat"),
+            cost("3", model="claude-opus-4-6", query="detail:products[]=chat"),
+        ],
+    )
+
+
+def register_credits(w: RawWarehouse) -> None:
+    """What Anthropic takes back from an organisation: as a group below zero, in the total alone, and with an overdraft."""
+    w.organization("taken-back")
+    group = cost("100")
+    back = cost("-5", product=None, model=None, cost_type="credit", token_type=None)
+    users = [cost("100", user="u1")]
+    w.costs("taken-back", D, users, [cost("95", query="total"), group, back])
+    w.costs("taken-back", D + DAY, users, [cost("95", query="total"), group])
+    w.costs("taken-back", D + 2 * DAY, [cost("101", user="u1")], [cost("95", query="total"), group, back])
 
 
 def register_stage_2(w: RawWarehouse) -> None:

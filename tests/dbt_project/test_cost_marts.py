@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from tests.dbt_project import oracle
 import pytest
-from tests.dbt_project.raw_rows import at
+from tests.dbt_project.raw_rows import DAY, at
 from tests.dbt_project.scenarios import D
 from tests.dbt_project.test_marts import fact
 
@@ -142,6 +142,48 @@ def test_where_the_cap_hides_what_no_user_is_behind_prices_are_of_users_alone(bu
         where organization_id = 'hidden-prices' and cost_type = 'web_search'"""
     )
     assert rows == [(4, 12, Decimal(10))]
+
+
+def test_what_no_user_is_behind_is_priced_though_the_api_gives_its_dimensions_as_null(built: Built) -> None:
+    rows = built.query(
+        """select token_type, tokens, amount_cents, usd_per_million_tokens
+        from marts.effective_token_prices where organization_id = 'nulls' order by token_type desc"""
+    )
+    assert rows == [("uncached_input_tokens", 3_000, 30, 100), ("cache_read_input_tokens", 2_000, 2, 10)]
+    rows = built.query(
+        "select usd_per_thousand_searches from marts.line_item_daily_spend"
+        " where organization_id = 'nulls' and cost_type = 'web_search'"
+    )
+    assert rows == [(Decimal("12.5"),)]
+    rows = built.query("select savings_usd from marts.cache_daily_savings where organization_id = 'nulls'")
+    assert rows == [(Decimal("0.18"),)]
+
+
+def test_what_is_left_out_of_the_prices_is_told_by_day_to_the_last_cent(built: Built) -> None:
+    unequal = built.query(
+        """with priced as (
+            select organization_id, activity_date, sum(amount_cents) as priced
+            from marts.effective_token_prices group by all
+        )
+        select * from marts.line_item_daily_spend left join priced using (organization_id, activity_date)
+        where cost_type = 'tokens' and amount_cents <> coalesce(priced, 0) + unpriced_cents"""
+    )
+    assert unequal == []
+    rows = built.query(
+        """select cost_type, amount_cents, unpriced_cents, unpriced_usd from marts.line_item_daily_spend
+        where organization_id = 'hidden-prices' order by cost_type"""
+    )
+    assert rows == [
+        ("tokens", 2500, 0, 0),
+        ("web_search", 4, 0, 0),
+        (None, 100, 100, 1),
+    ]
+    rows = built.query(
+        """select activity_date, cost_type, unpriced_cents from marts.line_item_daily_spend
+        where organization_id = 'hidden' and activity_date < ? order by all""",
+        D + 2 * DAY,
+    )
+    assert rows == [(D, "tokens", 159), (D, None, 36), (D + DAY, "tokens", 99), (D + DAY, None, 56)]
 
 
 def test_cache_reads_are_set_against_the_uncached_price_of_their_own_key(built: Built) -> None:
