@@ -12,6 +12,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "onelens_claude"
 ROOMS = (
+    ("visible",),
     ("onelens_claude", "errors"),
     ("clock", "paths"),
     ("api",),
