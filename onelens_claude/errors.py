@@ -29,9 +29,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from onelens_claude.states import DayState
+from onelens_claude.visible import visible
 
 if TYPE_CHECKING:
     import datetime as dt
+
+_LONGEST_MESSAGE = 1_000
 
 
 class OnelensError(Exception):
@@ -68,8 +71,8 @@ class InvalidPullError(OnelensError):
     error_type = "invalid_data"
 
     def __init__(self, message: str, *, request_id: str | None = None) -> None:
-        super().__init__(message)
-        self.request_id = request_id
+        super().__init__(visible(message))  # it may quote a row
+        self.request_id = visible(request_id) if request_id else None
 
 
 class InvalidRowError(InvalidPullError):
@@ -103,16 +106,16 @@ class ApiError(OnelensError):
         retry_after: float | None = None,
         hint: str | None = None,
     ) -> None:
-        self.reason = message
+        self.reason = _shown(message)
         self.status = status
-        self.error_type = error_type or type(self).error_type
-        self.request_id = request_id
+        self.error_type = _shown(error_type or type(self).error_type)
+        self.request_id = _shown(request_id) if request_id else None
         self.retry_after = retry_after
         status_text = f"{status} " if status else ""
-        request_text = f" (request {request_id})" if request_id else ""
+        request_text = f" (request {self.request_id})" if request_id else ""
         hint = type(self).hint if hint is None else hint
         hint_text = f" {hint}" if hint else ""
-        super().__init__(f"{where}: {status_text}{self.error_type}: {message}{request_text}{hint_text}")
+        super().__init__(f"{where}: {status_text}{self.error_type}: {self.reason}{request_text}{hint_text}")
 
 
 class TransportError(ApiError):
@@ -202,3 +205,9 @@ def day_state(error_type: str) -> DayState:
     """Return what a failure of the ledger makes of the days it was asked for."""
     states = {kind.error_type: kind.day_state for kind in every_kind() if kind.day_state is not DayState.FAILED}
     return states.get(error_type, DayState.FAILED)
+
+
+def _shown(text: str) -> str:
+    """Return what the API said, or who answered in its place, as one line of bounded length."""
+    more = len(text) - _LONGEST_MESSAGE
+    return visible(text[:_LONGEST_MESSAGE]) + (f" ... ({more:,} more characters)" if more > 0 else "")

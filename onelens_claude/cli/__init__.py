@@ -8,8 +8,10 @@ Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
+import traceback
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -18,6 +20,7 @@ from typer.core import TyperGroup
 
 from onelens_claude import __version__
 from onelens_claude.errors import OnelensError, SettingsError
+from onelens_claude.visible import visible
 
 
 class _Place(NamedTuple):
@@ -48,9 +51,9 @@ COMMANDS = {
     "status": _Place(
         "cli.reading",
         "status",
-        "Show per organisation and endpoint: complete up to, days that can still change, gaps, failures, last pull.",
+        "Show per organisation up to which day it is complete, what can still change, and what is wrong.",
     ),
-    "query": _Place("cli.reading", "query", "Run read-only SQL on the serving copy."),
+    "query": _Place("cli.querying", "query", "Run one read-only SQL statement on the serving copy."),
     "demo": _Place(
         "cli.demoing",
         "demo",
@@ -122,11 +125,23 @@ def root(
     del version
 
 
+class _VisibleFormatter(logging.Formatter):
+    """Writes log lines that nobody else can write: what a terminal would obey is escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record; line breaks that are ours stay."""
+        return visible(super().format(record), keep="\n")
+
+
 def main() -> None:
     """Run the command line; every error a person can fix is one message, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a character the terminal cannot show is no error
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
-    logging.basicConfig(handlers=[handler], format="%(message)s")
+    handler.setFormatter(_VisibleFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler])
     try:
         app(prog_name="onelens-claude")
     except OnelensError as error:
@@ -136,14 +151,12 @@ def main() -> None:
         _print_error("Stopped. What is loaded stays; run the same command again to continue.", style=None)
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - the last line of defence
-        from onelens_claude.cli.output import stderr
-
-        stderr.print_exception()
+        _print_error(traceback.format_exc(), style=None)
         _print_error(f"Error: {error} (unexpected; please include the traceback above in a bug report)")
         sys.exit(1)
 
 
 def _print_error(message: str, style: str | None = "bold red") -> None:
-    from onelens_claude.cli.output import stderr
+    from onelens_claude.cli.output import note
 
-    stderr.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
+    note(message, style=style)

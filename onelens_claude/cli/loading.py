@@ -31,7 +31,7 @@ def backfill(
     The default range is everything the API allows. If a backfill was interrupted, or the API refused
     part of it, running the same command again loads what is missing.
     """
-    settings = load_settings()
+    settings = load_settings(needs_keys=not plan)
     if plan:
         _print_plan(settings, first, last, org, as_json=as_json)
         return
@@ -81,7 +81,7 @@ def daily(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:
 
 def tidy_up(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:
     """Remove superseded pulls that changed nothing from the raw store and give their space back."""
-    settings = load_settings()
+    settings = load_settings(needs_keys=False)
     from onelens_claude.cli.runs import run_job
 
     path = settings.warehouse_path

@@ -66,7 +66,8 @@ class EndpointStatus:
             text += f", complete up to {self.complete_through}"
         if self.gaps:
             text += f", missing {in_spans(self.gaps)}"
-        return f"{text} ({self.reason})" if self.reason else text
+        reason = without_place(self.reason, self.organization_id, self.endpoint)
+        return f"{text} ({reason})" if reason else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,16 @@ class Missing:
     reason: str
 
     def in_words(self) -> str:
-        """Return one line for people; the reason need not name organisation and endpoint once more."""
-        where, _, reason = self.reason.partition(f"{self.organization_id}: {self.endpoint} ")[2].partition(": ")
-        return f"{self.organization_id}: {self.endpoint} {in_spans(self.days)}: {reason if where else self.reason}"
+        """Return one line for people; the reason need not name organisation, endpoint and days once more."""
+        reason = without_place(self.reason, self.organization_id, self.endpoint)
+        if reason != self.reason:
+            reason = reason.partition(": ")[2]
+        return f"{self.organization_id}: {self.endpoint} {in_spans(self.days)}: {reason}"
+
+
+def without_place(reason: str, organization_id: str, endpoint: str) -> str:
+    """Return a reason without the organisation and endpoint it begins with, for a line that has just named them."""
+    return reason.removeprefix(f"{organization_id}: {endpoint} ")
 
 
 def in_spans(days: Iterable[dt.date]) -> str:
