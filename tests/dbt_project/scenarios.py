@@ -199,6 +199,7 @@ def register_stage_1(w: RawWarehouse) -> None:
         [{"group": {"model": model, "service_tier": tier}, "usage": blank | told} for model, tier, told in tiers],
     )
 
+    register_premiums(w)
     w.organization("adoption")
     w.pull(
         "adoption",
@@ -217,6 +218,45 @@ def register_stage_1(w: RawWarehouse) -> None:
     )
     register_random_pulls(w, seed=1)
     register_working(w, stage=1)
+
+
+def register_premiums(w: RawWarehouse) -> None:
+    """Models that are paid with a premium and without, on the same day, on another day, never."""
+    w.organization("premiums")
+    plain, fast = {"speed": "standard", "inference_geo": "global"}, {"speed": "fast", "inference_geo": "global"}
+    us = {"speed": "standard", "inference_geo": "us"}
+    haiku, sonnet = {"model": "claude-haiku-4-5"}, {"model": "claude-sonnet-4-6"}
+    search: dict[str, Any] = {"model": None, "cost_type": "web_search", "token_type": None}
+    days = [
+        (
+            [
+                cost("100", **plain),
+                cost("54", "60", **fast),
+                cost("2", **fast, **search),
+                cost("11", **us),
+                cost("10", **haiku, **plain),
+                cost("12", **haiku, **us),
+            ],
+            [
+                usage(1_000_000, **plain),
+                usage(100_000, **fast),
+                usage(100_000, **us),
+                usage(100_000, **haiku, **plain),
+                usage(100_000, **haiku, **us),
+            ],
+        ),
+        ([cost("60", **fast)], [usage(100_000, **fast)]),
+        ([cost("60", **fast), cost("7", **sonnet, **fast)], [usage(100_000, **fast), usage(9, **sonnet, **fast)]),
+    ]
+    for number, (costs, tokens) in enumerate(days):
+        cents = str(sum(Decimal(line["amount"]) for line in costs))
+        listed = str(sum(Decimal(line["list_amount"]) for line in costs))
+        spent = [line | {"actor": actor("u1")} for line in costs]
+        w.costs("premiums", D + number * DAY, spent, [cost(cents, listed, query="total"), *costs])
+        count = sum(row["output_tokens"] for row in tokens)
+        used = [row | {"actor": actor("u1")} for row in tokens]
+        w.pull("premiums", "user_usage_report", D + number * DAY, used)
+        w.pull("premiums", "usage_report", D + number * DAY, [usage(count, query="total"), *tokens])
 
 
 def register_hidden(w: RawWarehouse) -> None:
