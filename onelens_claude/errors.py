@@ -6,6 +6,7 @@ What must not go here: deciding which error an answer is (`api/client.py`).
 OnelensError
 ├── SettingsError               onelens.yaml, an environment variable or a command-line value is wrong
 ├── WarehouseError              a database file cannot be read, written or locked
+│   └── DamagedCopyError            the serving copy cannot be read; the next publication makes it anew
 ├── StoppedError                the work was called off while a request waited
 ├── InvalidPullError            a complete answer that breaks the contract; its bytes are kept aside
 │   └── InvalidRowError             one of its rows does: a part of the window may still be good
@@ -59,6 +60,10 @@ class SettingsError(OnelensError):
 
 class WarehouseError(OnelensError):
     """A database file cannot be used; the message names it."""
+
+
+class DamagedCopyError(WarehouseError):
+    """The serving copy cannot be read; the next publication makes it anew."""
 
 
 class StoppedError(OnelensError):
