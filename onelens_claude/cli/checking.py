@@ -11,6 +11,7 @@ import typer
 from onelens_claude import errors
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint, Family, newest_possible_day
 from onelens_claude.api.windows import Window
+from onelens_claude.cli.options import ORG_OPTION
 from onelens_claude.cli.output import JSON_OPTION, print_json, stdout
 from onelens_claude.clock import utc_now
 from onelens_claude.ledger.status import without_place
@@ -39,7 +40,7 @@ class Verdict:
 
 
 def check(
-    org: str | None = typer.Option(None, "--org", metavar="ID", help="Only this organisation."),
+    org: str | None = ORG_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Try the connection: three calls per organisation, each with its verdict. Exit 3 if one fails."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from onelens_claude.cli.options import ORG_OPTION
 from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_reconciliation, print_table
 from onelens_claude.settings import load_settings
 
@@ -19,7 +20,7 @@ _VERBOSE = typer.Option(False, "--verbose", "-v", help="Log every step to stderr
 
 
 def backfill(
-    org: str | None = typer.Option(None, "--org", metavar="ID", help="Only this organisation."),
+    org: str | None = ORG_OPTION,
     first: str | None = typer.Option(None, "--from", metavar="DATE", help="First day, YYYY-MM-DD. [default: oldest]"),
     last: str | None = typer.Option(None, "--to", metavar="DATE", help="Last day, inclusive. [default: yesterday]"),
     plan: bool = typer.Option(False, "--plan", help="Only show which requests would be made."),

@@ -38,9 +38,10 @@ def status(
     every: bool = typer.Option(False, "--all", "-a", help="Show every endpoint, not only where something is wrong."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Show per organisation up to which day it is complete, what can still change, and what is wrong.
+    """Show per organisation up to which day it is complete, when it was pulled last, and what is wrong.
 
-    Gaps, failures and refusals are listed per endpoint, with their reasons. --json has every endpoint.
+    Gaps, failures and refusals are listed per endpoint, with their reasons. --all shows every endpoint, and how
+    many of its days can still change; so does --json.
     """
     settings = load_settings(needs_keys=False)
     begun = unfinished(settings.warehouse_path.parent)
@@ -73,14 +74,13 @@ def _by_organization(found: list[EndpointStatus]) -> dict[str, list[EndpointStat
 def _print_summary(found: list[EndpointStatus]) -> None:
     """Print one line per organisation: its worst state, and the day up to which everything is there."""
     print_table(
-        ["organisation", "state", "costs up to", "engagement up to", "days that can change", "last pull (UTC)"],
+        ["organisation", "state", "costs up to", "engagement up to", "last pull (UTC)"],
         [
             (
                 organization_id,
                 min((one.state for one in endpoints), key=_WORST_FIRST.index).value,
                 _complete_through(endpoints, Family.COST),
                 _complete_through(endpoints, Family.ENGAGEMENT),
-                max(one.provisional_days for one in endpoints),
                 _moment(max((one.last_fetched_at for one in endpoints if one.last_fetched_at), default=None)),
             )
             for organization_id, endpoints in _by_organization(found).items()
