@@ -3,7 +3,8 @@
 What is here: the list of commands, and how an error becomes a message and an exit code. What to add here: a command's
 name, place and summary; the command itself goes into a module of this room. What must not go here: work, and imports
 of what only one command needs, because `--help` would wait for them.
-Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection check failed, 130 stopped by Ctrl-C.
+Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection check failed, 130 stopped by Ctrl-C,
+143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from typer.core import TyperCommand, TyperGroup
 
 from onelens_claude import __version__
 from onelens_claude.errors import OnelensError, SettingsError
-from onelens_claude.visible import visible
 
 
 class _Place(NamedTuple):
@@ -95,7 +95,7 @@ class _LazyGroup(TyperGroup):
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:  # noqa: ARG002
         """Offer commands, importing none of them, and options; zsh shows a summary beside each, on one line."""
-        commands = {
+        commands: dict[str, Any] = {
             name: TyperCommand(name, short_help=textwrap.shorten(place.summary, _SUMMARY_WIDTH, placeholder=" ..."))
             for name, place in COMMANDS.items()
         }
@@ -133,40 +133,38 @@ def root(
 
     Settings are read from the file that ONELENS_CONFIG names; without it, from onelens.yaml in the current folder.
 
-    Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection check failed, 130 stopped by Ctrl-C.
+    Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection check failed, 130 Ctrl-C.
     """
     del version
 
 
-class _VisibleFormatter(logging.Formatter):
-    """Writes log lines that nobody else can write: what a terminal would obey is escaped."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the text of a record; line breaks that are ours stay."""
-        return visible(super().format(record), keep="\n")
-
-
 def main() -> None:
     """Run the command line; every error a person can fix is one message, not a traceback."""
+    from onelens_claude.cli.stopping import Stop
+    from onelens_claude.cli.terminal import VisibleFormatter
+
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a character the terminal cannot show is no error
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
-    handler.setFormatter(_VisibleFormatter("%(message)s"))
+    handler.setFormatter(VisibleFormatter("%(message)s"))
     logging.basicConfig(handlers=[handler])
-    try:
-        app(prog_name="onelens-claude")
-    except OnelensError as error:
-        _print_error(f"Error: {error}")
-        sys.exit(2 if isinstance(error, SettingsError) else 1)
-    except KeyboardInterrupt:
-        _print_error("Stopped. What is loaded stays; run the same command again to continue.", style=None)
-        sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - the last line of defence
-        _print_error(traceback.format_exc(), style=None)
-        _print_error(f"Error: {error} (unexpected; please include the traceback above in a bug report)")
-        sys.exit(1)
+    stop = Stop()
+    with stop.listening():
+        try:
+            app(prog_name="onelens-claude")
+        except BaseException as error:
+            if stop.signal and getattr(error, "code", 1):  # an interrupted library may raise anything
+                stop.end()
+            if isinstance(error, OnelensError):
+                _print_error(f"Error: {error}")
+                sys.exit(2 if isinstance(error, SettingsError) else 1)
+            if not isinstance(error, Exception):
+                raise
+            _print_error(traceback.format_exc(), style=None)
+            _print_error(f"Error: {error} (unexpected; please include the traceback above in a bug report)")
+            sys.exit(1)
 
 
 def _print_error(message: str, style: str | None = "bold red") -> None:

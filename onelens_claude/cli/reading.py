@@ -14,8 +14,9 @@ from onelens_claude.api.endpoints import ENDPOINTS, Family
 from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_table, stdout
 from onelens_claude.clock import utc_now
 from onelens_claude.ledger.backfills import unfinished
-from onelens_claude.ledger.status import EndpointStatus, State, all_statuses, in_spans, without_place
+from onelens_claude.ledger.status import EndpointStatus, all_statuses, in_spans, without_place
 from onelens_claude.settings import load_settings
+from onelens_claude.states import EndpointState
 from onelens_claude.visible import visible
 from onelens_claude.warehouse.files import Warehouse
 
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
     import datetime as dt
 
 _WORST_FIRST = (
-    State.FORBIDDEN,
-    State.FAILED,
-    State.GAPS,
-    State.NEVER_PULLED,
-    State.INCOMPLETE,
-    State.LATE,
-    State.DUE,
-    State.COMPLETE,
+    EndpointState.FORBIDDEN,
+    EndpointState.FAILED,
+    EndpointState.GAPS,
+    EndpointState.NEVER_PULLED,
+    EndpointState.INCOMPLETE,
+    EndpointState.LATE,
+    EndpointState.DUE,
+    EndpointState.COMPLETE,
 )
 
 
@@ -113,7 +114,7 @@ def _print_endpoints(found: list[EndpointStatus]) -> None:
 
 def _print_wrong(organization_id: str, endpoints: list[EndpointStatus], *, is_all: bool) -> None:
     """Print what is wrong with each endpoint; one line where nothing was ever asked for."""
-    if is_all and {one.state for one in endpoints} == {State.NEVER_PULLED}:
+    if is_all and {one.state for one in endpoints} == {EndpointState.NEVER_PULLED}:
         stdout.print(f"{organization_id}: nothing pulled yet; run `onelens-claude backfill --org {organization_id}`")
         return
     for one in endpoints:
