@@ -148,7 +148,8 @@ def _print_tables(connection: duckdb.DuckDBPyConnection, values: dict[str, Any])
     for title, columns, sql in _TABLES:
         wanted = {name: value for name, value in values.items() if f"${name}" in sql}
         rows = connection.execute(sql, wanted).fetchall()
-        print_table(columns, [[_cell(value) for value in row] for row in rows], title=title)
+        if rows:
+            print_table(columns, [[_cell(value) for value in row] for row in rows], title=title)
 
 
 def _cell(value: Any) -> Any:
