@@ -111,7 +111,7 @@ def demo() -> None:
 
 
 def dev(
-    port: int = typer.Option(3000, "--port", help="Port of the UI."),
+    port: int = typer.Option(3000, "--port", metavar="PORT", help="Port of the UI."),
 ) -> None:
     """Open the Dagster UI (webserver and daemon) over your settings, or over the demo's if you have none."""
     from onelens_claude.cli.demo_world import DEMO_CONFIG, demo_world

@@ -9,18 +9,21 @@ import socket
 import pytest
 import yaml
 
+from onelens_claude.cli import COMMANDS
+
 from .conftest import SECRET, small_organization
 
-COMMANDS = ("check", "backfill", "daily", "status", "query", "demo", "dev", "fake-api")
 
-
-def test_help_names_every_command_and_every_command_has_help(world):
+def test_help_names_every_command_and_every_command_has_help_of_80_columns(world, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     overview = world.good("--help").stdout
+    assert all(place.summary in " ".join(overview.split()) for place in COMMANDS.values())
     for command in COMMANDS:
         assert command in overview
         answer = world.good(command, "--help")
         assert "Usage: onelens-claude " + command in answer.stdout
         assert len(answer.stdout.splitlines()) > 5
+        assert max(map(len, answer.stdout.splitlines())) <= 80
     for command in ("check", "backfill", "daily", "status", "query"):
         assert "--json" in world.good(command, "--help").stdout
 
