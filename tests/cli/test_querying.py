@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -225,9 +226,17 @@ def test_a_reader_that_has_seen_enough_is_no_error(world):
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as output:
-        answer = answer_of(world, "--csv", "from marts.long", output=output)
+        for rows in (1, 100_000):  # what is written at the end, and while there is more
+            answer = answer_of(world, "--csv", f"from marts.long limit {rows}", output=output)
+            assert answer.returncode == 1
+            assert "Error" not in answer.stderr
+
+
+def test_a_full_disk_under_the_output_is_one_sentence(world):
+    with Path("/dev/full").open("w") as output:
+        answer = answer_of(world, "--csv", "from marts.names", output=output)
     assert answer.returncode == 1
-    assert "Error" not in answer.stderr
+    assert answer.stderr.startswith("Error: output: No space left on device; make room and run it again\n")
 
 
 def test_names_are_shown_and_not_obeyed(world):
