@@ -119,8 +119,9 @@ class ApiError(OnelensError):
         status_text = f"{status} " if status else ""
         request_text = f" (request {self.request_id})" if request_id else ""
         hint = type(self).hint if hint is None else hint
-        hint_text = f" {hint}" if hint else ""
-        super().__init__(f"{where}: {status_text}{self.error_type}: {self.reason}{request_text}{hint_text}")
+        said = f"{where}: {status_text}{self.error_type}: {self.reason}{request_text}"
+        end = "" if self.reason.endswith((".", "!", "?")) else "."
+        super().__init__(f"{said}{end} {hint}" if hint else said)
 
 
 class TransportError(ApiError):

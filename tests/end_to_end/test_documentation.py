@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,8 @@ def test_the_documented_python_keeps_every_digit_and_reads_through_the_resource(
         exec(frame_example, names)
         exact = loaded.rows("select sum(amount_usd) as usd from marts.product_daily_spend")[0]["usd"]
         assert names["by_product"].sum() == exact
+        assert names["total"] == loaded.rows("select sum(amount_usd) as usd from marts.user_monthly_spend")[0]["usd"]
+        assert isinstance(names["total"], Decimal)
         exec(asset_example, names)
         with dg.DagsterInstance.ephemeral() as instance:
             result = dg.materialize(
