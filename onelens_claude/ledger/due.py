@@ -100,7 +100,7 @@ def overdrawn_days(
     """Return the days on which the users' rows add up to more than the organisation's total, beyond rounding dust.
 
     The two answers are then of different moments; pulling the day again mends it. What the organisation's report itself
-    takes back (a group below zero, a total below its groups) is a credit and belongs to no user: no reason to ask again.
+    takes back (a group below zero, a total below its groups) is a credit and belongs to no user: no reason to ask anew.
     """
     wanted = sorted(set(days))
     if not wanted:

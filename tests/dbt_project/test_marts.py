@@ -423,15 +423,21 @@ def test_user_spend_adds_up_the_facts(built: Built, period: str) -> None:
         assert row["top_product"] == (best[0][0] if best else None)
 
 
-def test_a_month_says_up_to_which_day_it_is_complete(built: Built) -> None:
+def test_a_month_says_how_many_of_its_days_it_holds_and_up_to_which_day_it_is_complete(built: Built) -> None:
     rows = built.query(
-        """select distinct month, finality, first_known_date, complete_through from marts.user_monthly_spend
-        where organization_id in ('shrinking', 'seats') order by organization_id desc, month"""
+        """select distinct organization_id, month, day_count, known_day_count, is_complete, finality, first_known_date,
+            complete_through
+        from marts.user_monthly_spend where organization_id in ('shrinking', 'seats', 'working')
+        order by organization_id, month"""
     )
+    february, march, april = (dt.date(2026, month, 1) for month in (2, 3, 4))
     assert rows == [
-        (dt.date(2026, 3, 1), "provisional", D, D + DAY),
-        (dt.date(2026, 4, 1), "provisional", D + 2 * DAY, D + 2 * DAY),
-        (dt.date(2026, 3, 1), "provisional", D, D),
+        ("seats", march, 31, 1, False, "incomplete", D, None),
+        ("shrinking", march, 31, 2, False, "incomplete", D, None),
+        ("shrinking", april, 30, 1, False, "incomplete", april, april),
+        ("working", february, 28, 28, True, "provisional", february, february + 27 * DAY),
+        ("working", march, 31, 31, True, "provisional", march, march + 30 * DAY),
+        ("working", april, 30, 1, False, "incomplete", april, april),
     ]
     assert built.query(
         "select complete_through from marts.user_monthly_spend where organization_id = 'usage-only'"
