@@ -14,6 +14,7 @@ from onelens_claude.orchestration.assets.dbt import build_dbt_assets, build_dbt_
 from onelens_claude.orchestration.assets.raw import build_ledger_assets, build_raw_assets
 from onelens_claude.orchestration.assets.serving import build_serving_copy
 from onelens_claude.orchestration.checks import build_checks
+from onelens_claude.orchestration.dead_runs import tags_its_run
 from onelens_claude.orchestration.jobs import build_jobs
 from onelens_claude.orchestration.resources import DBT_RESOURCE, ONELENS_RESOURCE, Onelens
 from onelens_claude.orchestration.schedules import SCHEDULES
@@ -50,14 +51,17 @@ def build_defs(
         ONELENS_RESOURCE: Onelens(settings),
         DBT_RESOURCE: build_dbt_resource(project),
         DUCKDB_RESOURCE: ServingCopyResource(database=str(settings.serving_path) if settings else ""),
+        **(resource_overrides or {}),
     }
+    if isinstance(resources[ONELENS_RESOURCE], Onelens):
+        resources[ONELENS_RESOURCE] = tags_its_run(resources[ONELENS_RESOURCE])
     return dg.Definitions(
         assets=list(assets),
         asset_checks=list(build_checks() if asset_checks is None else asset_checks),
         jobs=list(build_jobs() if jobs is None else jobs),
         schedules=list(SCHEDULES if schedules is None else schedules),
         sensors=list(SENSORS if sensors is None else sensors),
-        resources={**resources, **(resource_overrides or {})},
+        resources=resources,
         executor=dg.in_process_executor,
     )
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "onelens_claude"
 ROOMS = (
-    ("onelens_claude", "errors"),
-    ("clock", "paths"),
+    ("onelens_claude", "states", "visible"),
+    ("errors",),
+    ("clock", "paths", "waiting"),
     ("api",),
     ("settings",),
     ("warehouse",),

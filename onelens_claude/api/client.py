@@ -27,6 +27,8 @@ from onelens_claude.api.bounded import Answer, BoundedSession, BoundExceededErro
 from onelens_claude.api.endpoints import Endpoint, Query, Shape
 from onelens_claude.api.json_text import readable_json
 from onelens_claude.clock import utc_now
+from onelens_claude.states import DayState
+from onelens_claude.waiting import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,6 +47,8 @@ _ADMIN_KEY = "sk-ant-admin"
 _ADMIN_KEY_HINT = "This is an Admin API key; the analytics endpoints need a key with the scope read:analytics."
 _WHOLE_ANSWER = 5
 """Times the timeout of one wait: so long may an answer take as a whole."""
+_SLOW_SECONDS = 10.0
+"""An answer that takes longer is worth a word; so is a pause of half of it before another try."""
 _MOST_PAGES = 20_000
 _EMPTY_LIST = 2
 """Bytes of `[]`: several pages may be empty."""
@@ -250,10 +254,22 @@ class AnalyticsClient:
             retry=tenacity.retry_if_exception_type(_RETRIED),
             stop=tenacity.stop_after_attempt(self._attempts),
             wait=_wait,
-            sleep=self._pause,
+            before_sleep=self._pause_before_next_try,
+            sleep=lambda _: None,
             reraise=True,
         )
         return retrying(attempt)
+
+    def _pause_before_next_try(self, state: tenacity.RetryCallState) -> None:
+        """Wait before a request is sent again, and say so where it takes a while."""
+        seconds = state.upcoming_sleep
+        if seconds < _SLOW_SECONDS / 2:
+            self._pause(seconds)
+            return
+        error = state.outcome.exception() if state.outcome else None
+        tries = f"trying again in {seconds:.0f} s, time {state.attempt_number + 1} of {self._attempts}"
+        with waiting(f"{error} - {tries}", limit=seconds, topic=f"{self.organization_id}: retries"):
+            self._pause(seconds)
 
     def _pause(self, seconds: float) -> None:
         self._sleep(seconds)
@@ -265,13 +281,21 @@ class AnalyticsClient:
             raise errors.StoppedError(f"{self.organization_id}: stopped")
         credentials = {"x-api-key": key} if self._authentication == "x-api-key" else {"authorization": f"Bearer {key}"}
         headers = {"anthropic-beta": beta} if beta else {}
+        seconds = _WHOLE_ANSWER * self._timeout[1]
+        slow = waiting(
+            f"{where}: waiting for the answer of {self._base_url}",
+            limit=seconds,
+            after=_SLOW_SECONDS,
+            topic=f"{self.organization_id}: answer",
+        )
         try:
-            return self._session.get_whole(
-                self._base_url + request_path,
-                headers={**credentials, **headers, "anthropic-version": self._api_version},
-                timeout=self._timeout,
-                seconds=_WHOLE_ANSWER * self._timeout[1],
-            )
+            with slow:
+                return self._session.get_whole(
+                    self._base_url + request_path,
+                    headers={**credentials, **headers, "anthropic-version": self._api_version},
+                    timeout=self._timeout,
+                    seconds=seconds,
+                )
         except BoundExceededError as error:
             raise errors.MalformedResponseError(f"the answer is not read further: {error}", where=where) from None
         except (OSError, HTTPError) as error:  # requests' own errors are OSErrors, as is that of a missing bundle
@@ -405,11 +429,14 @@ def _api_error(response: Answer, key: str, *, where: str, window: Window, has_cu
     detail = body.error or _ErrorDetail()
     message = detail.message or f"HTTP {status} {response.reason or ''}".strip()
     kind: type[errors.ApiError]
-    latest_day = None
+    latest_day = earliest_day = None
     if status == requests.codes.bad_request:
-        latest_day = _latest_available_day(message, window)
+        is_too_early, earliest_day = _earliest_available_day(message, window)
+        latest_day = None if is_too_early else _latest_available_day(message, window)
         if has_cursor:
             kind = errors.CursorRefusedError
+        elif is_too_early:
+            kind = errors.TooEarlyError
         else:
             kind = errors.NotYetAvailableError if latest_day else errors.InvalidRequestError
     elif status >= requests.codes.internal_server_error:
@@ -423,13 +450,15 @@ def _api_error(response: Answer, key: str, *, where: str, window: Window, has_cu
         message,
         where=where,
         status=status,
-        error_type=None if kind is errors.NotYetAvailableError else detail.type,
+        error_type=detail.type if kind.day_state is DayState.FAILED else None,
         hint=_ADMIN_KEY_HINT if kind in _VERDICTS and key.strip().startswith(_ADMIN_KEY) else None,
         request_id=body.request_id or response.headers.get("request-id"),
         retry_after=_retry_after(response.headers.get("retry-after")),
     )
     if isinstance(error, errors.NotYetAvailableError):
         error.latest_day = latest_day
+    if isinstance(error, errors.TooEarlyError):
+        error.earliest_day = earliest_day
     return error
 
 
@@ -449,6 +478,28 @@ def _latest_available_day(message: str, window: Window) -> dt.date | None:
     oldest = utc_now().date() - _LONGEST_LAG
     named = {day for text in _DAY.findall(message) if (day := _date(text)) and oldest <= day < last}
     return max(named - {window.start}, default=window.start if window.start in named else None)
+
+
+_BEFORE_THE_EARLIEST = re.compile(
+    r"earliest|no earlier than|older than|\b(?:data|available)\b.*\b(?:before|prior to)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def _earliest_available_day(message: str, window: Window) -> tuple[bool, dt.date | None]:
+    """Tell whether the API says that the window begins before its oldest day, and return that day where it is named.
+
+    A message about the newest day may have the same words, but names no day after the window's start as the oldest.
+    """
+    if not _BEFORE_THE_EARLIEST.search(message):
+        return False, None
+    named = {day for text in _DAY.findall(message) if (day := _date(text))} - {window.start}
+    if not named and window.start <= utc_now().date() - _LONGEST_LAG:
+        return "latest" not in message.lower(), None
+    ends = {window.end, window.end - dt.timedelta(days=1)}
+    earliest = min(named - ends or named, default=window.start)
+    is_about_the_newest = "latest" in message.lower() and "earliest" not in message.lower()
+    return (True, earliest) if earliest > window.start and not is_about_the_newest else (False, None)
 
 
 def _date(text: str) -> dt.date | None:

@@ -14,15 +14,18 @@ import os
 import struct
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from onelens_claude.errors import SettingsError
+from onelens_claude.errors import ApiError, SettingsError
+from onelens_claude.waiting import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 _STATE = struct.Struct("<dd")
 _SHARE = 0.96
@@ -34,6 +37,10 @@ _LONGEST_BLOCK = 3600.0
 _LONGEST_QUEUE_SECONDS = 600.0
 _LONGEST_QUEUE_REQUESTS = 100
 """A state further ahead than both comes from a clock that was set back since."""
+_LONGEST_WAIT = 2 * _LONGEST_BLOCK
+"""Seconds: others may be told 429 again and again while one waits for its turn."""
+_WORTH_A_WORD = 5.0
+"""Seconds; shorter waits are the pace itself."""
 
 
 def usable_rate(requests_per_minute: int) -> float:
@@ -64,6 +71,8 @@ class SharedRateLimit:
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._organization_id = organization_id
+        self._rate = requests_per_minute
         name = hashlib.sha256(f"{base_url} {organization_id}".encode()).hexdigest()[:24]
         self._path = (folder or state_directory()) / f"{name}.rate"
         self._lock = FileLock(f"{self._path}.lock")
@@ -74,16 +83,41 @@ class SharedRateLimit:
         self._sleep = sleep
 
     def acquire(self, sleep: Callable[[float], None] | None = None) -> float:
-        """Wait until one request may leave; return the seconds waited. `sleep` replaces the limit's own."""
+        """Wait until one request may leave; return the seconds waited. `sleep` replaces the limit's own.
+
+        Raises ApiError when there was no turn for two hours.
+        """
         pause = sleep or self._sleep
         waited = 0.0
-        while True:
+        while waited <= _LONGEST_WAIT:
             leave_at = self._reserve()
             while (left := leave_at - self._now()) > 0:
-                pause(left)
+                with self._told(left):
+                    pause(left)
                 waited += left
             if self._blocked_until() <= leave_at:
                 return waited  # else the API said 429 to another while this one waited: queue up again
+        raise ApiError(
+            f"no request could leave for {waited / 60:.0f} minutes, because the API keeps saying 429; "
+            "who else uses this organisation's limit?",
+            where=self._organization_id,
+            error_type="rate_limit_error",
+        )
+
+    def _told(self, seconds: float) -> AbstractContextManager[None]:
+        """Return a block that tells why the next request has to wait, where that is worth a word."""
+        if seconds < _WORTH_A_WORD:
+            return nullcontext()
+        reason = (
+            "the API said 429 (too many requests)"
+            if self._blocked_until() > self._now()
+            else f"{self._rate} requests a minute are allowed, to all processes together"
+        )
+        return waiting(
+            f"{self._organization_id}: waiting {seconds:.0f} s for the next request: {reason}",
+            limit=seconds,
+            topic=f"{self._organization_id}: rate limit",
+        )
 
     def block(self, seconds: float) -> None:
         """Let nobody's next request leave for `seconds`: the API said 429."""

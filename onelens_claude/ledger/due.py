@@ -19,7 +19,7 @@ from onelens_claude.api.endpoints import (
     newest_possible_day,
 )
 from onelens_claude.clock import naive_utc, utc_now
-from onelens_claude.ledger.held import current_days, first_expected_day, held_days
+from onelens_claude.ledger.held import current_days, earliest_available_day, first_expected_day, held_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +55,8 @@ def days_to_pull(
     if days is None:
         first = first_expected_day(connection, organization_id, endpoint) or newest
         days = [first + dt.timedelta(days=n) for n in range((newest - first).days + 1)] or [newest]
-    oldest = max(first_available_day(now.date()), backfill_start)
+    earliest = earliest_available_day(connection, organization_id, endpoint) or FIRST_DAY
+    oldest = max(first_available_day(now.date()), backfill_start, earliest)
     candidates = [day for day in sorted(days) if oldest <= day <= newest]
     if not candidates:
         return []
@@ -64,6 +65,8 @@ def days_to_pull(
 
     def is_due(day: dt.date) -> bool:
         if day not in held or not held[day].is_complete(day):
+            return True
+        if held[day].fetched_at > naive_utc(now):  # by a clock that was fast: nobody knows when, so look again
             return True
         settled_at = dt.datetime.combine(day, dt.time()) + settle
         return held[day].fetched_at < settled_at <= naive_utc(now)
@@ -100,7 +103,7 @@ def overdrawn_days(
     """Return the days on which the users' rows add up to more than the organisation's total, beyond rounding dust.
 
     The two answers are then of different moments; pulling the day again mends it. What the organisation's report itself
-    takes back (a group below zero, a total below its groups) is a credit and belongs to no user: no reason to ask anew.
+    takes back (a group below zero, a total below its groups) is a credit of no user: no reason to ask again.
     """
     wanted = sorted(set(days))
     if not wanted:

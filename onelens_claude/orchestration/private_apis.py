@@ -10,11 +10,19 @@ from importlib.metadata import version
 
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.events.log import EventLogEntry
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster_dbt import DbtCliResource
 from packaging.version import Version
 
-__all__ = ["NO_EVENT_MARK", "EventLogEntry", "InstalledDbt", "SqliteEventLogStorage"]
+__all__ = [
+    "NO_EVENT_MARK",
+    "CheckRunHealthResult",
+    "EventLogEntry",
+    "InstalledDbt",
+    "SqliteEventLogStorage",
+    "WorkerStatus",
+]
 
 NO_EVENT_MARK = SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 """Metadata key of an output that writes no event of its own, so that a day without data is neither a success nor a
@@ -24,6 +32,9 @@ second, where skipped outputs harm nothing; `daily_job` would then no longer be 
 # SqliteEventLogStorage, EventLogEntry: `event_log.py` keeps a transaction open over a batch of events. Public way:
 # Dagster's own log with DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS=1, which plans a range as one event per asset;
 # materialisations are then still a transaction each, and a failed run marks no partition as failed.
+
+# CheckRunHealthResult, WorkerStatus: what run monitoring asks a launcher (`dead_runs.py`). Public way: none; without
+# them a daemon frees nothing, and the next command does.
 
 
 class InstalledDbt(DbtCliResource):

@@ -13,17 +13,18 @@ import os
 import shutil
 import time
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 from filelock import FileLock, Timeout
 
 from onelens_claude.errors import WarehouseError
+from onelens_claude.waiting import waiting
 from onelens_claude.warehouse.raw_tables import create_raw_tables, is_current
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from onelens_claude.settings import Settings
 
@@ -39,8 +40,11 @@ _WRITER_CONFIG: dict[str, str | bool | float | list[str]] = {
 }
 """The API's rate limit sets the pace: one thread and one row group at a time take the least CPU and memory. Nothing is
 deleted here, so a checkpoint need not look for row groups to put together."""
-_LOCK_REPORT_SECONDS = 20
+_LONGEST_LOCK_WAIT = 4 * 3600.0
+"""Seconds: a full build of a large history takes an hour."""
 _ORPHAN_SECONDS = 180
+_TOLD_AFTER = 1.0
+"""Seconds: between two appends, the lock is taken for less."""
 _HELD_BY_ANOTHER = "Could not set lock on file"
 _FILE_ERRORS = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
 """What DuckDB raises about the file, the disk or the memory, not about a statement or its data."""
@@ -65,17 +69,27 @@ class Warehouse:
 
     @contextmanager
     def writer_lock(self) -> Iterator[None]:
-        """Hold the one writer lock, waiting as long as another holds it; dbt runs under it too."""
+        """Hold the one writer lock, waiting while another holds it; dbt runs under it too.
+
+        Raises WarehouseError where the lock cannot be taken, for four hours at most.
+        """
         self._prepare_folder()
         lock = FileLock(self.lock_path)
-        while True:
-            try:
-                lock.acquire(timeout=_LOCK_REPORT_SECONDS)
-                break
-            except Timeout:
-                _log.info("Waiting for another writer of %s to finish.", self.path)
-            except OSError as error:
-                raise WarehouseError(f"{self.lock_path}: cannot be written: {error.strerror}") from None
+        try:
+            with waiting(
+                lambda: f"{self.path}: waiting for {_holder(self.lock_path)} to finish writing",
+                limit=_LONGEST_LOCK_WAIT,
+                after=_TOLD_AFTER,
+                topic=str(self.path),
+            ):
+                lock.acquire(timeout=_LONGEST_LOCK_WAIT)
+        except Timeout:
+            raise WarehouseError(
+                f"{self.path}: {_holder(self.lock_path)} has been writing for {_LONGEST_LOCK_WAIT / 3600:.0f} hours; "
+                "end it if it hangs, then run the same command again"
+            ) from None
+        except OSError as error:
+            raise WarehouseError(f"{self.lock_path}: cannot be written: {error.strerror}") from None
         try:
             yield
         finally:
@@ -196,18 +210,20 @@ class Warehouse:
         """Open the file, waiting for whoever has it open without our lock: the dbt of a run that was killed."""
         purpose = "reading" if read_only else "writing"
         deadline = time.monotonic() + _ORPHAN_SECONDS
-        reported = False
-        while True:
-            try:
-                connection = duckdb.connect(str(self.path), read_only=read_only, config=_WRITER_CONFIG)
-                break
-            except duckdb.Error as error:
-                if _HELD_BY_ANOTHER not in str(error) or time.monotonic() > deadline:
-                    raise WarehouseError(f"{self.path}: cannot be opened for {purpose}: {error}") from None
-                if not reported:
-                    _log.warning("Waiting for another process that has %s open: %s", self.path, error)
-                reported = True
-                time.sleep(0.5)
+        is_told = False
+        with ExitStack() as telling:
+            while True:
+                try:
+                    connection = duckdb.connect(str(self.path), read_only=read_only, config=_WRITER_CONFIG)
+                    break
+                except duckdb.Error as error:
+                    if _HELD_BY_ANOTHER not in str(error) or time.monotonic() > deadline:
+                        raise WarehouseError(f"{self.path}: cannot be opened for {purpose}: {error}") from None
+                    if not is_told:
+                        what = f"{self.path}: waiting for another program to close it: {' '.join(str(error).split())}"
+                        telling.enter_context(waiting(what, limit=_ORPHAN_SECONDS, topic=str(self.path)))
+                    is_told = True
+                    time.sleep(0.5)
         connection.execute("set TimeZone = 'UTC'")
         return connection
 
@@ -229,6 +245,18 @@ class Warehouse:
             raise WarehouseError(f"{self.path.parent}: is not writable")
 
 
+def _holder(lock_path: Path) -> str:
+    """Return who holds a lock: the process where the system lists locks (Linux), else just "another process"."""
+    with suppress(OSError):
+        inode = str(lock_path.stat().st_ino)
+        for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines():
+            fields = line.split()
+            if fields[1] == "FLOCK" and fields[5].rsplit(":", 1)[-1] == inode:
+                name = Path(f"/proc/{fields[4]}/comm").read_text(encoding="utf-8").strip()
+                return f"process {fields[4]} ({name})"
+    return "another process"
+
+
 @contextmanager
 def open_serving_copy(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a serving copy read-only; nothing it runs can reach other files or the network.
@@ -244,6 +272,7 @@ def open_serving_copy(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             read_only=True,
             config={"enable_external_access": "false", "autoload_known_extensions": "false"},
         )
+        connection.execute("set TimeZone = 'UTC'")  # days are UTC, `current_date` too
     except duckdb.Error as error:
         raise WarehouseError(f"{path}: cannot be read: {error}") from None
     try:

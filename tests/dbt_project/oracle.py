@@ -42,7 +42,7 @@ def finality(pull: Pull, day: dt.date, revision_days: int) -> str:
 def current_pulls(warehouse: Built, as_of: dt.datetime | None = None) -> dict[tuple[str, dt.date, str], Pull]:
     """Return (organisation, day, endpoint) to the newest complete pull."""
     current: dict[tuple[str, dt.date, str], Pull] = {}
-    for pull in sorted(warehouse.pulls, key=lambda p: (p.fetched_at, p.sequence)):
+    for pull in warehouse.pulls:
         if pull.status != "complete" or (as_of and pull.fetched_at > as_of):
             continue
         day = pull.start

@@ -32,6 +32,8 @@ def register_stage_1(w: RawWarehouse) -> None:
 
     # remainder: a key beyond its users, a key without users, a part no group tells, a fully discounted one
     w.organization("remainder")
+    # made while the clock was fast, so it is not the day's truth
+    w.pull("remainder", "cost_report", D, [cost("66", query="total")], fetched_at=at(D, days_later=7))
     w.costs(
         "remainder",
         D,
@@ -197,6 +199,7 @@ def register_stage_1(w: RawWarehouse) -> None:
         [{"group": {"model": model, "service_tier": tier}, "usage": blank | told} for model, tier, told in tiers],
     )
 
+    register_premiums(w)
     w.organization("adoption")
     w.pull(
         "adoption",
@@ -215,6 +218,45 @@ def register_stage_1(w: RawWarehouse) -> None:
     )
     register_random_pulls(w, seed=1)
     register_working(w, stage=1)
+
+
+def register_premiums(w: RawWarehouse) -> None:
+    """Models that are paid with a premium and without, on the same day, on another day, never."""
+    w.organization("premiums")
+    plain, fast = {"speed": "standard", "inference_geo": "global"}, {"speed": "fast", "inference_geo": "global"}
+    us = {"speed": "standard", "inference_geo": "us"}
+    haiku, sonnet = {"model": "claude-haiku-4-5"}, {"model": "claude-sonnet-4-6"}
+    search: dict[str, Any] = {"model": None, "cost_type": "web_search", "token_type": None}
+    days = [
+        (
+            [
+                cost("100", **plain),
+                cost("54", "60", **fast),
+                cost("2", **fast, **search),
+                cost("11", **us),
+                cost("10", **haiku, **plain),
+                cost("12", **haiku, **us),
+            ],
+            [
+                usage(1_000_000, **plain),
+                usage(100_000, **fast),
+                usage(100_000, **us),
+                usage(100_000, **haiku, **plain),
+                usage(100_000, **haiku, **us),
+            ],
+        ),
+        ([cost("60", **fast)], [usage(100_000, **fast)]),
+        ([cost("60", **fast), cost("7", **sonnet, **fast)], [usage(100_000, **fast), usage(9, **sonnet, **fast)]),
+    ]
+    for number, (costs, tokens) in enumerate(days):
+        cents = str(sum(Decimal(line["amount"]) for line in costs))
+        listed = str(sum(Decimal(line["list_amount"]) for line in costs))
+        spent = [line | {"actor": actor("u1")} for line in costs]
+        w.costs("premiums", D + number * DAY, spent, [cost(cents, listed, query="total"), *costs])
+        count = sum(row["output_tokens"] for row in tokens)
+        used = [row | {"actor": actor("u1")} for row in tokens]
+        w.pull("premiums", "user_usage_report", D + number * DAY, used)
+        w.pull("premiums", "usage_report", D + number * DAY, [usage(count, query="total"), *tokens])
 
 
 def register_hidden(w: RawWarehouse) -> None:
@@ -369,9 +411,8 @@ def register_stage_2(w: RawWarehouse) -> None:
         cost("1", user=person("deleted-old-form", None, "Deleted User", deleted=None)),
     ]
     w.costs("people", D + DAY, second, [cost("5", query="total"), cost("5")], api_organization_id="org_new", **later)
-    # a pull that failed, and one that was fetched before but stored after: neither is the day's truth
+    # a pull that failed is not the day's truth
     w.pull("remainder", "cost_report", D, [cost("77", query="total")], status="failed", **later)
-    w.pull("remainder", "cost_report", D, [cost("66", query="total")], fetched_at=at(D, days_later=1))
     # the missing answers arrive
     w.pull("partial", "cost_report", D + DAY, [cost("4", query="total")], **later)
     w.organizations["seats"]["plan"] = "usage"

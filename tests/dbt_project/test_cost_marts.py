@@ -26,17 +26,20 @@ def test_daily_spend_adds_up_the_facts_with_the_unattributed(built: Built, table
     people: dict[tuple[Any, ...], set[str]] = {}
     for kind in ("cost", "usage"):
         for (organization_id, day, user_id, product, model, *_), values in oracle.facts(built, kind).items():
-            key = organization_id, day, product if dimension == "product" else model
+            grain = values[-3]
+            is_placed = grain != "day" if dimension == "product" else grain in {"key", "product_model"}
+            key = organization_id, day, product if dimension == "product" else model, is_placed
             row = expected.setdefault(key, [Decimal(0), Decimal(0), 0])
             measures = [*values[:2], 0] if kind == "cost" else [0, 0, sum(values[:5])]
             row[:] = [a + b for a, b in zip(row, measures, strict=True)]
             people.setdefault(key, set()).update({user_id} - {None})
     rows = built.query(
-        f"""select organization_id, activity_date, {dimension}, coalesce(amount_cents, 0), coalesce(list_amount_cents, 0),
-        coalesce(total_tokens, 0), user_count from marts.{table}"""
+        f"""select organization_id, activity_date, {dimension}, is_placed, coalesce(amount_cents, 0),
+            coalesce(list_amount_cents, 0), coalesce(total_tokens, 0), user_count
+        from marts.{table}"""
     )
-    assert {row[:3]: list(row[3:6]) for row in rows} == expected
-    assert {row[:3]: row[6] for row in rows} == {key: len(users) for key, users in people.items()}
+    assert {row[:4]: list(row[4:7]) for row in rows} == expected
+    assert {row[:4]: row[7] for row in rows} == {key: len(users) for key, users in people.items()}
     assert len(rows) == len(expected)
 
 
@@ -66,17 +69,18 @@ def test_what_is_not_known_is_null_and_not_zero(built: Built) -> None:
     assert rows == [(Decimal("19.75"), None), (Decimal("110.25"), None)]
 
 
-def test_premiums_are_the_factors_taken_out_of_the_token_part(built: Built) -> None:
+def test_premiums_are_what_the_organisations_own_prices_show_for_the_model_and_else_unknown(built: Built) -> None:
     rows = built.query(
-        """select speed, inference_geo, amount_cents, standard_amount_cents, list_amount_cents, standard_list_amount_cents,
+        """select activity_date, speed, inference_geo, amount_cents, standard_amount_cents, standard_list_amount_cents,
             premium_list_amount_usd
-        from marts.premium_daily_spend where organization_id = 'prices' and speed is not null order by speed, inference_geo"""
+        from marts.premium_daily_spend where organization_id = 'premiums' and speed is not null order by all"""
     )
     assert rows == [
-        ("fast", "global", 601, 101, 662, 112, Decimal("5.5")),
-        ("fast", "us", 33, 5, 66, 10, Decimal("0.56")),
-        ("standard", "global", 130, 130, 140, 140, 0),
-        ("standard", "us", 11, 10, 11, 10, Decimal("0.01")),
+        (D, "fast", "global", 56, 11, 12, Decimal("0.5")),  # 54 of tokens, at a sixth; 2 of a search, at any speed
+        (D, "standard", "global", 110, 110, 110, 0),
+        (D, "standard", "us", 23, 20, 20, Decimal("0.03")),  # one model at 1.1, another at 1.2
+        (D + DAY, "fast", "global", 60, 10, 10, Decimal("0.5")),  # by the prices of the day before
+        (D + 2 * DAY, "fast", "global", 67, None, None, None),  # one of its models was never paid at standard speed
     ]
 
 

@@ -140,7 +140,7 @@ def test_a_day_that_shrinks_to_nothing_is_corrected(stages: dict[str, Built]) ->
     assert {day for (day,) in left} == {D, D + 2 * DAY}
 
 
-def test_a_failed_pull_and_one_fetched_earlier_are_not_the_truth(built: Built) -> None:
+def test_a_failed_pull_and_one_made_while_the_clock_was_fast_are_not_the_truth(built: Built) -> None:
     assert reconciliation(built, "remainder")["total_cents"] == Decimal("50.5")
 
 

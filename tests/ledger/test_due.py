@@ -49,6 +49,14 @@ def test_a_day_whose_answer_did_not_reach_its_end_is_due(connection, pulled):
     assert due(connection) == ["11-18", "11-19"]
 
 
+def test_a_day_pulled_by_a_clock_that_was_fast_is_due(connection, pulled):
+    pulled("user_cost_report", "10-18", "10-19", "11-22T12:00")
+    pulled("user_cost_report", "10-20", "11-19", "11-20T12:00")
+    assert due(connection) == ["10-18", "10-19"]
+    pulled("user_cost_report", "10-18", "10-19", "11-20T12:00")
+    assert due(connection) == []
+
+
 def test_a_cost_day_is_due_once_more_when_it_can_no_longer_change(connection, pulled):
     pulled("user_cost_report", "10-18", "11-18", "11-19T12:00")
     pulled("user_cost_report", "11-19", "11-19", "11-20T12:00")

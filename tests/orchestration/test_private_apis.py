@@ -114,3 +114,10 @@ def test_dbt_is_asked_for_its_version_by_nobody(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(subprocess, "check_output", refuse)
     monkeypatch.setattr(subprocess, "run", refuse)
     assert str(resource._cli_version).startswith("1.11"), "without it, DbtCliResource works, seconds slower"
+
+
+def test_a_launcher_is_asked_for_a_runs_health_by_the_names_we_answer_with():
+    fall_back = "without them a daemon frees no killed run, the next command does (private_apis)"
+    assert not dg.DefaultRunLauncher().supports_check_run_worker_health, "Dagster's own can do it now: use it"
+    assert private_apis.CheckRunHealthResult(private_apis.WorkerStatus.FAILED, "why").msg == "why", fall_back
+    assert hasattr(private_apis.WorkerStatus, "RUNNING"), fall_back

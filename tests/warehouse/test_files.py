@@ -164,16 +164,39 @@ def test_an_exception_inside_frees_the_file_and_passes(files):
     put(files, 1)
 
 
-def test_who_waits_for_another_writer_says_so(files, caplog, monkeypatch):
-    caplog.set_level("INFO")
-    monkeypatch.setattr(warehouse, "_LOCK_REPORT_SECONDS", 0.05)
+def test_who_waits_for_another_writer_says_for_whom_and_how_long_at_most(files, caplog, monkeypatch):
+    monkeypatch.setattr(warehouse, "_TOLD_AFTER", 0.2)
     put(files, 1)
     with files.writer():
         thread = threading.Thread(target=put, args=(files, 2))
         thread.start()
-        time.sleep(0.3)
+        deadline = time.monotonic() + 10
+        while not caplog.messages and time.monotonic() < deadline:
+            time.sleep(0.05)
     thread.join()
-    assert f"Waiting for another writer of {files.path} to finish." in caplog.text
+    name = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
+    assert caplog.messages[0].startswith(
+        f"{files.path}: waiting for process {os.getpid()} ({name}) to finish writing ("
+    )
+    assert caplog.messages[0].endswith(" so far, 4 h at most)")
+
+
+def test_nobody_waits_for_another_writer_without_end(files, monkeypatch):
+    monkeypatch.setattr(warehouse, "_LONGEST_LOCK_WAIT", 0.2)
+    put(files, 1)
+    refused = []
+
+    def write() -> None:
+        with pytest.raises(WarehouseError, match=r"has been writing for .* hours; end it if it hangs") as caught:
+            put(files, 2)
+        refused.append(caught.value)
+
+    with files.writer():
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+    assert str(os.getpid()) in str(refused[0])
+    put(files, 3)  # the lock is free again
 
 
 @pytest.mark.parametrize("use", ["writer", "publish"])
