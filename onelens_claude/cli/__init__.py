@@ -3,7 +3,8 @@
 What is here: the list of commands, and how an error becomes a message and an exit code. What to add here: a command's
 name, place and summary; the command itself goes into a module of this room. What must not go here: work, and imports
 of what only one command needs, because `--help` would wait for them.
-Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection check failed, 130 stopped by Ctrl-C.
+Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection check failed, 130 stopped by Ctrl-C,
+143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -124,23 +125,28 @@ def root(
 
 def main() -> None:
     """Run the command line; every error a person can fix is one message, not a traceback."""
+    from onelens_claude.cli.stopping import Stop
+
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
     logging.basicConfig(handlers=[handler], format="%(message)s")
-    try:
-        app(prog_name="onelens-claude")
-    except OnelensError as error:
-        _print_error(f"Error: {error}")
-        sys.exit(2 if isinstance(error, SettingsError) else 1)
-    except KeyboardInterrupt:
-        _print_error("Stopped. What is loaded stays; run the same command again to continue.", style=None)
-        sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - the last line of defence
-        from onelens_claude.cli.output import stderr
+    stop = Stop()
+    with stop.listening():
+        try:
+            app(prog_name="onelens-claude")
+        except BaseException as error:
+            if stop.signal and getattr(error, "code", 1):  # an interrupted library may raise anything
+                stop.end()
+            if isinstance(error, OnelensError):
+                _print_error(f"Error: {error}")
+                sys.exit(2 if isinstance(error, SettingsError) else 1)
+            if not isinstance(error, Exception):
+                raise
+            from onelens_claude.cli.output import stderr
 
-        stderr.print_exception()
-        _print_error(f"Error: {error} (unexpected; please include the traceback above in a bug report)")
-        sys.exit(1)
+            stderr.print_exception()
+            _print_error(f"Error: {error} (unexpected; please include the traceback above in a bug report)")
+            sys.exit(1)
 
 
 def _print_error(message: str, style: str | None = "bold red") -> None:

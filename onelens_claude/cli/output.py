@@ -60,12 +60,12 @@ def usd(cents: Decimal | None) -> str:
 
 
 @contextmanager
-def progress_bars(planned: Mapping[str, int] | None = None) -> Iterator[OnProgress | None]:
-    """Yield a callback that draws one bar per endpoint on stderr; nothing if stderr is not a terminal.
+def progress_bars(planned: Mapping[str, int] | None = None, console: Console = stderr) -> Iterator[OnProgress | None]:
+    """Yield a callback that draws one bar per endpoint on `console`; nothing if that is not a terminal.
 
     `planned` requests per endpoint add one more bar at the top, with the time left for all of them.
     """
-    if not stderr.is_terminal:
+    if not console.is_terminal:
         yield None
         return
     planned = planned or {}
@@ -78,7 +78,15 @@ def progress_bars(planned: Mapping[str, int] | None = None) -> Iterator[OnProgre
         TimeRemainingColumn(elapsed_when_finished=False),
     )
     # The rate limit makes the speed even; over a short period, the time left would jump with each batch.
-    with Progress(*columns, console=stderr, transient=True, speed_estimate_period=_SPEED_SECONDS) as progress:
+    # Dagster reads stdout and stderr by their descriptors, so the bars leave both alone.
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        speed_estimate_period=_SPEED_SECONDS,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as progress:
         everything = progress.add_task("all requests", total=sum(planned.values())) if planned else None
         tasks: dict[str, Any] = {}
         requests = dict(planned)

@@ -11,13 +11,12 @@ from rich.console import Console
 from onelens_claude.cli import output
 
 
-def test_a_terminal_sees_how_much_of_everything_is_done_and_how_long_it_will_take(monkeypatch):
+def test_a_terminal_sees_how_much_of_everything_is_done_and_how_long_it_will_take():
     ticks = itertools.count()  # seconds
     console = Console(
         file=(shown := io.StringIO()), force_terminal=True, width=120, get_time=lambda: float(next(ticks))
     )
-    monkeypatch.setattr(output, "stderr", console)
-    with output.progress_bars({"users": 30, "cost_report": 10}) as on_progress:
+    with output.progress_bars({"users": 30, "cost_report": 10}, console) as on_progress:
         for done in range(1, 31):
             on_progress("users", done, 30, done)
     seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue())
@@ -27,17 +26,15 @@ def test_a_terminal_sees_how_much_of_everything_is_done_and_how_long_it_will_tak
     assert re.search(r"users .*30/30", seen)
 
 
-def test_pages_that_no_plan_knew_of_lengthen_the_bar_of_all_requests(monkeypatch):
+def test_pages_that_no_plan_knew_of_lengthen_the_bar_of_all_requests():
     console = Console(file=(shown := io.StringIO()), force_terminal=True, width=120)
-    monkeypatch.setattr(output, "stderr", console)
-    with output.progress_bars({"user_cost_report": 2, "users": 5}) as on_progress:
+    with output.progress_bars({"user_cost_report": 2, "users": 5}, console) as on_progress:
         on_progress("user_cost_report", 0, 0, 40)  # the first of two windows is not whole yet
         on_progress("user_cost_report", 1, 2, 60)
     seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue())
     assert " 60/125" in seen  # the other window will take as many
 
 
-def test_what_is_no_terminal_sees_no_bars(monkeypatch):
-    monkeypatch.setattr(output, "stderr", Console(file=io.StringIO()))
-    with output.progress_bars({"users": 30}) as on_progress:
+def test_what_is_no_terminal_sees_no_bars():
+    with output.progress_bars({"users": 30}, Console(file=io.StringIO())) as on_progress:
         assert on_progress is None

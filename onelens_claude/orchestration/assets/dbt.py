@@ -5,6 +5,7 @@ What must not go here: groups, owners and descriptions, which come from the dbt 
 """
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,9 +55,24 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
             # One folder per warehouse, under its lock: what dbt parsed serves the next run, and nothing piles up.
             folder = warehouse.path.parent / "dbt"
             arguments = ["build", "--exclude-resource-type", "unit_test"]
-            yield from dbt.cli(arguments, context=context, target_path=folder).stream()
+            invocation = dbt.cli(arguments, context=context, target_path=folder)
+            _running.add(invocation.process)
+            try:
+                yield from invocation.stream()
+            finally:
+                _running.discard(invocation.process)
 
     return dbt_models
+
+
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+def kill_dbt() -> None:
+    """End the dbt of this process, if it runs: what it had begun is rolled back, and the next build makes it."""
+    for process in list(_running):
+        process.kill()
+        process.wait()
 
 
 def _is_stale(manifest: Path) -> bool:

@@ -1,0 +1,83 @@
+"""Ctrl-C and SIGTERM: the first one ends the command within two seconds, with one line and its exit code.
+
+The signal raises KeyboardInterrupt in the main thread, which gives up what it does and leaves. A clock ends the process
+where that takes too long, for instance inside a library. Nothing is lost: a process may be killed at any moment, and
+the next command goes on from what is there.
+
+What is here: the signals and the last word. What to add here: nothing that only one command needs.
+What must not go here: giving up a run (`runs.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from onelens_claude.cli.terminal import kept_stderr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+LAST_WORD = "Stopped. What is loaded stays; the same command goes on."
+_SECONDS = 1.5
+"""After this, what still runs is left alone."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SHOW_CURSOR = "\x1b[?25h"
+"""A progress bar hides it."""
+
+
+class Stop:
+    """Whether the command was told to stop, and how it then ends."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._ending = threading.Lock()
+        self._clock: threading.Timer | None = None
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        """Take a signal: the first interrupts the main thread, a second one ends the process."""
+        if self.signal is not None:
+            self.end()
+        self.signal = number
+        self._clock = threading.Timer(_SECONDS, self.end)
+        self._clock.daemon = True
+        self._clock.start()
+        raise KeyboardInterrupt
+
+    def end(self) -> None:
+        """Say the last word and end the process at once, whatever its threads still do."""
+        if not self._ending.acquire(blocking=False):
+            return
+        self._say(LAST_WORD)
+        os._exit(128 + (self.signal or signal.SIGINT))
+
+    def cancel(self) -> None:
+        """Stop the clock: the command has ended by itself."""
+        if self._clock:
+            self._clock.cancel()
+
+    def _say(self, words: str) -> None:
+        if sys.stdout:
+            sys.stdout.flush()
+        self._stream.write(f"{_SHOW_CURSOR if self._stream.isatty() else ''}{words}\n")
+        self._stream.flush()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take both signals during the block; only a main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        with kept_stderr() as self._stream:
+            before = {number: signal.signal(number, self) for number in _SIGNALS}
+            try:
+                yield
+            finally:
+                self.cancel()
+                for number, handler in before.items():
+                    signal.signal(number, handler)

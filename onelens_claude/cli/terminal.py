@@ -1,0 +1,61 @@
+"""The terminal as it was when the command began.
+
+While a step runs, Dagster points the process's stderr at a file of its own. Progress bars, waits and the last word of a
+stopped command are written to a copy of the descriptor made before that.
+
+What is here: that copy, and what our loggers say on it. What to add here: nothing but other uses of the copy.
+What must not go here: what is printed between runs (`output.py`).
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+
+@contextmanager
+def kept_stderr() -> Iterator[TextIO]:
+    """Yield a stream that stays where stderr is now; stderr itself where it is no file of the system."""
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except (io.UnsupportedOperation, AttributeError, OSError):
+        yield sys.stderr
+        return
+    with open(descriptor, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace") as kept:  # noqa: PTH123 - a descriptor
+        yield kept
+
+
+@contextmanager
+def kept_console() -> Iterator[Console]:
+    """Yield a console on the kept stderr that also shows our warnings, above the bars where there are any."""
+    from rich.console import Console
+
+    ours = logging.getLogger("onelens_claude")
+    with kept_stderr() as stream:
+        console = Console(file=stream, highlight=False)
+        handler = _ConsoleHandler(console)
+        passed_on, ours.propagate = ours.propagate, False
+        ours.addHandler(handler)
+        try:
+            yield console
+        finally:
+            ours.removeHandler(handler)
+            ours.propagate = passed_on
+
+
+class _ConsoleHandler(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(self.format(record), markup=False, soft_wrap=True)
