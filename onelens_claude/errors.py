@@ -17,6 +17,7 @@ OnelensError
     ├── MalformedResponseError  an answer that is not a page of the API
     ├── InvalidRequestError     400
     │   ├── NotYetAvailableError    the day is not there yet; names the newest that is
+    │   ├── TooEarlyError           the API holds nothing so far back; may name the oldest day it has
     │   └── CursorRefusedError      the cursor expired or does not fit; the query starts again
     ├── AuthenticationError     401
     ├── ForbiddenError          403: no scope, or access switched off
@@ -25,21 +26,35 @@ OnelensError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from onelens_claude.states import DayState
+from onelens_claude.visible import visible
 
 if TYPE_CHECKING:
     import datetime as dt
+
+_LONGEST_MESSAGE = 1_000
 
 
 class OnelensError(Exception):
     """Base of every error with a message meant for people."""
 
+    error_type = "error"
+    """What the ledger calls it."""
+    day_state: ClassVar[DayState] = DayState.FAILED
+    """What the days asked for are then: told by `error_type`, so a state has types of its own."""
+    ends_the_run: ClassVar[bool] = False
+    """Whether the organisation's other days need not be asked for: they would be answered alike."""
     body: bytes | None = None
     """The answer, where one arrived whose form is wrong: kept aside for inspection."""
 
 
 class SettingsError(OnelensError):
     """A setting is wrong; the message names file, key and reason."""
+
+    error_type = "settings_error"
+    ends_the_run = True
 
 
 class WarehouseError(OnelensError):
@@ -56,8 +71,8 @@ class InvalidPullError(OnelensError):
     error_type = "invalid_data"
 
     def __init__(self, message: str, *, request_id: str | None = None) -> None:
-        super().__init__(message)
-        self.request_id = request_id
+        super().__init__(visible(message))  # it may quote a row
+        self.request_id = visible(request_id) if request_id else None
 
 
 class InvalidRowError(InvalidPullError):
@@ -91,22 +106,23 @@ class ApiError(OnelensError):
         retry_after: float | None = None,
         hint: str | None = None,
     ) -> None:
-        self.reason = message
+        self.reason = _shown(message)
         self.status = status
-        self.error_type = error_type or type(self).error_type
-        self.request_id = request_id
+        self.error_type = _shown(error_type or type(self).error_type)
+        self.request_id = _shown(request_id) if request_id else None
         self.retry_after = retry_after
         status_text = f"{status} " if status else ""
-        request_text = f" (request {request_id})" if request_id else ""
+        request_text = f" (request {self.request_id})" if request_id else ""
         hint = type(self).hint if hint is None else hint
         hint_text = f" {hint}" if hint else ""
-        super().__init__(f"{where}: {status_text}{self.error_type}: {message}{request_text}{hint_text}")
+        super().__init__(f"{where}: {status_text}{self.error_type}: {self.reason}{request_text}{hint_text}")
 
 
 class TransportError(ApiError):
     """No complete answer arrived."""
 
     error_type = "transport_error"
+    ends_the_run = True
     hint = "Check base_url, the network and any proxy."
 
 
@@ -137,7 +153,17 @@ class NotYetAvailableError(InvalidRequestError):
     """The day asked for is not aggregated yet."""
 
     error_type = "not_yet_available"
+    day_state = DayState.LATE
     latest_day: dt.date | None = None
+
+
+class TooEarlyError(InvalidRequestError):
+    """The API holds nothing of the day: it is older than a year, or than the organisation."""
+
+    error_type = "too_early"
+    day_state = DayState.UNAVAILABLE
+    earliest_day: dt.date | None = None
+    """The oldest day it has, where the message names it."""
 
 
 class CursorRefusedError(InvalidRequestError):
@@ -148,6 +174,8 @@ class AuthenticationError(ApiError):
     """The key is wrong or revoked (401)."""
 
     error_type = "authentication_error"
+    day_state = DayState.FORBIDDEN
+    ends_the_run = True
     hint = "Check the variable or file that holds this organisation's key."
 
 
@@ -155,6 +183,8 @@ class ForbiddenError(ApiError):
     """The key may not read this (403)."""
 
     error_type = "permission_error"
+    day_state = DayState.FORBIDDEN
+    ends_the_run = True
     hint = "The key needs the scope read:analytics and public API access must be on for the organisation."
 
 
@@ -162,4 +192,22 @@ class NotFoundError(ApiError):
     """No such path (404)."""
 
     error_type = "not_found_error"
+    ends_the_run = True
     hint = "Check base_url: it must end before /v1."
+
+
+def every_kind(base: type[OnelensError] = OnelensError) -> list[type[OnelensError]]:
+    """Return a kind of error and all that are derived from it."""
+    return [base, *(kind for derived in base.__subclasses__() for kind in every_kind(derived))]
+
+
+def day_state(error_type: str) -> DayState:
+    """Return what a failure of the ledger makes of the days it was asked for."""
+    states = {kind.error_type: kind.day_state for kind in every_kind() if kind.day_state is not DayState.FAILED}
+    return states.get(error_type, DayState.FAILED)
+
+
+def _shown(text: str) -> str:
+    """Return what the API said, or who answered in its place, as one line of bounded length."""
+    more = len(text) - _LONGEST_MESSAGE
+    return visible(text[:_LONGEST_MESSAGE]) + (f" ... ({more:,} more characters)" if more > 0 else "")

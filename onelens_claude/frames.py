@@ -39,7 +39,7 @@ def read_sql(
     dates and naive UTC datetimes, integers Int64, doubles Float64; null is None or NA.
     Raises SettingsError, WarehouseError where there is no copy, and duckdb.Error for a wrong statement.
     """
-    with open_serving_copy(serving_path or load_settings().serving_path) as connection:
+    with open_serving_copy(serving_path or load_settings(needs_keys=False).serving_path) as connection:
         return to_frame(connection.execute(sql, parameters or None))
 
 

@@ -196,8 +196,8 @@ class Settings(_Section):
         return path if path.is_absolute() else (base / path).resolve()
 
 
-def load_settings(path: Path | None = None) -> Settings:
-    """Read and check the settings file and that every organisation's key can be read.
+def load_settings(path: Path | None = None, *, needs_keys: bool = True) -> Settings:
+    """Read and check the settings file and, unless nothing will be asked, that every organisation's key can be read.
 
     Raises SettingsError that names the file, the key in it and the reason.
     """
@@ -226,7 +226,7 @@ def load_settings(path: Path | None = None) -> Settings:
     except ValidationError as error:
         raise SettingsError("\n".join(f"{source}: {line}" for line in _reasons(error, content))) from None
     try:
-        _check_use(settings)
+        _check_use(settings, needs_keys=needs_keys)
     except SettingsError as error:
         raise SettingsError(f"{source}: {error}") from None
     return settings
@@ -239,11 +239,11 @@ def _yaml_reason(error: yaml.YAMLError) -> str:
     return f"line {mark.line + 1}: {problem}" if mark else problem
 
 
-def _check_use(settings: Settings) -> None:
+def _check_use(settings: Settings, *, needs_keys: bool) -> None:
     """Refuse what becomes apparent only when the settings are used."""
     if settings.warehouse_path.resolve() == settings.serving_path.resolve():
         raise SettingsError("warehouse.serving_path: must differ from warehouse.path")
-    for organization in settings.organizations:
+    for organization in settings.organizations if needs_keys else ():
         organization.api_key()
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "onelens_claude"
 ROOMS = (
-    ("onelens_claude", "errors"),
+    ("onelens_claude", "states", "visible"),
+    ("errors",),
     ("clock", "paths", "waiting"),
     ("api",),
     ("settings",),

@@ -31,12 +31,21 @@
         where grain in ('day', 'key') or (grain is not null and group_count < {{ var("group_cap") }})
     ),
 
-    -- a key that several answers of a pull list is one key: the first answer's rows stand
+    -- a key that several answers of a pull list is one key: the first answer's rows stand. A key is what
+    -- the API
+    -- spelled: two spellings of one name are two groups, each with an amount of its own.
     ranked as (
         select
             *,
             rank() over (
-                partition by pull_id, organization_id, activity_date, grain, {{ dimensions }}
+                partition by
+                    pull_id,
+                    organization_id,
+                    activity_date,
+                    grain,
+                    reported_product,
+                    reported_model,
+                    {{ dimensions.split(", ")[2:] | join(", ") }}
                 order by length(query), query
             ) as answer_rank
         from complete_answers
@@ -54,6 +63,9 @@
 
     A sum of one of `nullable` is unknown as soon as one part is. No CTE is read twice, so that a filter on days reaches
     the scans.
+
+    `reported_grain` is the coarsest grain that a line has a part of: only at `key` is a null the API's own, at the others
+    the dimension is not known.
 -#}
 {% macro remainder_lines(days, user_rows, answers, dimensions, measures, nullable=[]) %}
     {%- set version = "organization_id, activity_date, valid_from, valid_to" -%}
@@ -120,6 +132,17 @@
         select
             {{ version }},
             coalesce({{ dimensions }}) is not null as is_placed,
+            case
+                {% for grain, _ in grains[1:] | reverse %}
+                    when
+                        count(*) filter (
+                            where grain = '{{ grain }}' and ({{ measures | join(" <> 0 or ") }} <> 0)
+                        )
+                        > 0
+                    then '{{ grain }}'
+                {% endfor %}
+                else 'key'
+            end as reported_grain,
             {{ dimensions }},
             {{ sums_of(measures, nullable) }}
         from day_remainders
@@ -129,19 +152,20 @@
 {% endmacro %}
 
 {#-
-    Touched days on which part of what no user is behind is reported by product and model at most: there, cost and usage of
-    one finer key cannot be set against each other. Code execution has no dimension and no tokens, and counts for nothing.
+    Touched days on which part of what no user is behind is not known by every dimension, beyond rounding dust: there, cost
+    and usage of one key cannot be set against each other. What has neither tokens nor searches counts for nothing.
 -#}
-{% macro days_with_rests() %}
+{% macro partly_detailed_days() %}
     select organization_id, activity_date
     from {{ ref("fct_claude_costs") }}
-    where attribution = 'unattributed' and cost_type is null and {{ is_touched() }}
+    where
+        reported_grain <> 'key'
+        and greatest(abs(amount_cents), abs(list_amount_cents)) > {{ remainder_dust() }}
+        and {{ is_touched() }}
     union
     select organization_id, activity_date
     from {{ ref("fct_claude_usage") }}
-    where
-        attribution = 'unattributed'
-        and total_tokens <> 0
-        and coalesce(context_window, inference_geo, speed) is null
-        and {{ is_touched() }}
+    where reported_grain <> 'key' and (total_tokens <> 0 or web_search_requests <> 0) and {{ is_touched() }}
 {% endmacro %}
+
+{% macro remainder_dust() -%} cast('{{ var("remainder_dust_cents") }}' as decimal(38, 12)) {%- endmacro %}

@@ -26,6 +26,14 @@
     case when count(*) = count({{ column }}) then sum({{ column }}) end
 {%- endmacro %}
 
+{#-
+    Requests of lines that may be of cost alone: those have neither tokens nor requests, and lines of usage always have
+    tokens. Unknown as soon as one line of usage does not tell them.
+-#}
+{% macro sum_of_requests() -%}
+    case when count(requests) = count(total_tokens) then sum(requests) end
+{%- endmacro %}
+
 {#- Token types as cost lines name them, to the counter of usage lines that counts the same tokens. -#}
 {% macro token_type_counters() -%}
     {{-

@@ -1,6 +1,6 @@
 {#-
-    CTEs of what an organisation spent per day and `dimensions` (of cost and usage alike), unattributed cost included,
-    ending in `daily_spend`. Token amounts are the part of the amounts that is for tokens.
+    CTEs of what an organisation spent per day and `dimensions` (name to expression, over cost and usage alike),
+    unattributed cost included, ending in `daily_spend`. Token amounts are the part of the amounts that is for tokens.
 -#}
 {% macro daily_spend(dimensions) %}
     {%- set amounts = [
@@ -9,19 +9,20 @@
         "token_amount_cents",
         "token_list_amount_cents",
     ] -%}
-    {%- set counters = token_counters() + ["total_tokens", "web_search_requests", "requests"] -%}
+    {%- set counters = token_counters() + ["total_tokens", "web_search_requests"] -%}
+    {%- set names = dimensions.keys() | join(", ") -%}
     -- cost and usage in one shape; what the other side does not know is null
     lines as (
         select
             organization_id,
             activity_date,
             user_id,
-            {{ dimensions | join(", ") }},
+            {% for name, expression in dimensions.items() %} {{ expression }} as {{ name }}, {% endfor %}
             amount_cents,
             list_amount_cents,
             case when cost_type = 'tokens' then amount_cents end as token_amount_cents,
             case when cost_type = 'tokens' then list_amount_cents end as token_list_amount_cents,
-            {% for counter in counters %}
+            {% for counter in counters + ["requests"] %}
                 cast(null as bigint) as {{ counter }}{{ "," if not loop.last }}
             {% endfor %}
         from {{ ref("fct_claude_costs") }}
@@ -31,9 +32,10 @@
             organization_id,
             activity_date,
             user_id,
-            {{ dimensions | join(", ") }},
+            {% for name, expression in dimensions.items() %} {{ expression }} as {{ name }}, {% endfor %}
             {% for amount in amounts %} cast(null as decimal(38, 12)) as {{ amount }}, {% endfor %}
-            {{ counters | join(", ") }}
+            {{ counters | join(", ") }},
+            requests
         from {{ ref("fct_claude_usage") }}
         where {{ is_touched() }}
     ),
@@ -42,11 +44,12 @@
         select
             organization_id,
             activity_date,
-            {{ dimensions | join(", ") }},
+            {{ names }},
             {{ sums_of(amounts + counters) }},
+            {{ sum_of_requests() }} as requests,
             count(distinct user_id) as user_count
         from lines
-        group by organization_id, activity_date, {{ dimensions | join(", ") }}
+        group by organization_id, activity_date, {{ names }}
     ),
 
     -- a day without a cost answer has no amount, which is not zero; tokens likewise
@@ -55,11 +58,11 @@
             added_up.organization_id,
             added_up.activity_date,
             organizations.plan,
-            {{ dimensions | join(", ") }},
+            {{ names }},
             {% for amount in amounts %}
                 case when days.has_costs then coalesce(added_up.{{ amount }}, 0) end as {{ amount }},
             {% endfor %}
-            {% for counter in counters if counter != "requests" %}
+            {% for counter in counters %}
                 cast(
                     case when days.has_usage then coalesce(added_up.{{ counter }}, 0) end as bigint
                 ) as {{ counter }},

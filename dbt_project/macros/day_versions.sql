@@ -7,7 +7,10 @@
         pull_days as (
             select *
             from {{ ref("stg_pull_days") }}
-            where endpoint in ('{{ user_endpoint }}', '{{ total_endpoint }}')
+            where
+                endpoint in ('{{ user_endpoint }}', '{{ total_endpoint }}')
+                -- a pull that a later one dates before was never what was known
+                and (superseded_at is null or fetched_at < superseded_at)
         ),
 
         versions as (

@@ -6,7 +6,7 @@
         else "cast(date_trunc('month', activity_date) as date)"
     ) -%}
     {%- set amounts = ["amount_cents", "list_amount_cents"] -%}
-    {%- set counters = token_counters() + ["total_tokens", "web_search_requests", "requests"] -%}
+    {%- set counters = token_counters() + ["total_tokens", "web_search_requests"] -%}
     -- one row per user, product and model
     user_lines as (
         select
@@ -15,7 +15,8 @@
             user_id,
             product,
             model,
-            {{ sums_of(amounts + counters) }}
+            {{ sums_of(amounts + counters) }},
+            {{ sum_of_requests() }} as requests
         from {{ ref("int_user_spend_lines") }}
         where {{ is_touched() }}
         group by organization_id, {{ day }}, user_id, product, model
@@ -50,7 +51,12 @@
     {% endfor %}
 
     user_sums as (
-        select organization_id, {{ period }}, user_id, {{ sums_of(amounts + counters) }}
+        select
+            organization_id,
+            {{ period }},
+            user_id,
+            {{ sums_of(amounts + counters) }},
+            {{ sum_of_requests() }} as requests
         from user_lines
         group by organization_id, {{ period }}, user_id
     ),
@@ -64,7 +70,7 @@
             {% for amount in amounts %}
                 case when periods.has_costs then coalesce(user_sums.{{ amount }}, 0) end as {{ amount }},
             {% endfor %}
-            {% for counter in counters if counter != "requests" %}
+            {% for counter in counters %}
                 cast(
                     case when periods.has_usage then coalesce(user_sums.{{ counter }}, 0) end as bigint
                 ) as {{ counter }},
@@ -89,7 +95,7 @@
             {{ cents_to_usd("user_totals.amount_cents") }} as amount_usd,
             {{ cents_to_usd("user_totals.list_amount_cents") }} as list_amount_usd,
             {{ cents_to_usd("user_totals.list_amount_cents - user_totals.amount_cents") }} as discount_usd,
-            {% for counter in counters %} user_totals.{{ counter }}, {% endfor %}
+            {% for counter in counters + ["requests"] %} user_totals.{{ counter }}, {% endfor %}
             case
                 when user_totals.amount_cents is not null
                 then

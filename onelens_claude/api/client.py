@@ -27,6 +27,7 @@ from onelens_claude.api.bounded import Answer, BoundedSession, BoundExceededErro
 from onelens_claude.api.endpoints import Endpoint, Query, Shape
 from onelens_claude.api.json_text import readable_json
 from onelens_claude.clock import utc_now
+from onelens_claude.states import DayState
 from onelens_claude.waiting import waiting
 
 if TYPE_CHECKING:
@@ -428,11 +429,14 @@ def _api_error(response: Answer, key: str, *, where: str, window: Window, has_cu
     detail = body.error or _ErrorDetail()
     message = detail.message or f"HTTP {status} {response.reason or ''}".strip()
     kind: type[errors.ApiError]
-    latest_day = None
+    latest_day = earliest_day = None
     if status == requests.codes.bad_request:
-        latest_day = _latest_available_day(message, window)
+        is_too_early, earliest_day = _earliest_available_day(message, window)
+        latest_day = None if is_too_early else _latest_available_day(message, window)
         if has_cursor:
             kind = errors.CursorRefusedError
+        elif is_too_early:
+            kind = errors.TooEarlyError
         else:
             kind = errors.NotYetAvailableError if latest_day else errors.InvalidRequestError
     elif status >= requests.codes.internal_server_error:
@@ -446,13 +450,15 @@ def _api_error(response: Answer, key: str, *, where: str, window: Window, has_cu
         message,
         where=where,
         status=status,
-        error_type=None if kind is errors.NotYetAvailableError else detail.type,
+        error_type=detail.type if kind.day_state is DayState.FAILED else None,
         hint=_ADMIN_KEY_HINT if kind in _VERDICTS and key.strip().startswith(_ADMIN_KEY) else None,
         request_id=body.request_id or response.headers.get("request-id"),
         retry_after=_retry_after(response.headers.get("retry-after")),
     )
     if isinstance(error, errors.NotYetAvailableError):
         error.latest_day = latest_day
+    if isinstance(error, errors.TooEarlyError):
+        error.earliest_day = earliest_day
     return error
 
 
@@ -472,6 +478,28 @@ def _latest_available_day(message: str, window: Window) -> dt.date | None:
     oldest = utc_now().date() - _LONGEST_LAG
     named = {day for text in _DAY.findall(message) if (day := _date(text)) and oldest <= day < last}
     return max(named - {window.start}, default=window.start if window.start in named else None)
+
+
+_BEFORE_THE_EARLIEST = re.compile(
+    r"earliest|no earlier than|older than|\b(?:data|available)\b.*\b(?:before|prior to)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def _earliest_available_day(message: str, window: Window) -> tuple[bool, dt.date | None]:
+    """Tell whether the API says that the window begins before its oldest day, and return that day where it is named.
+
+    A message about the newest day may have the same words, but names no day after the window's start as the oldest.
+    """
+    if not _BEFORE_THE_EARLIEST.search(message):
+        return False, None
+    named = {day for text in _DAY.findall(message) if (day := _date(text))} - {window.start}
+    if not named and window.start <= utc_now().date() - _LONGEST_LAG:
+        return "latest" not in message.lower(), None
+    ends = {window.end, window.end - dt.timedelta(days=1)}
+    earliest = min(named - ends or named, default=window.start)
+    is_about_the_newest = "latest" in message.lower() and "earliest" not in message.lower()
+    return (True, earliest) if earliest > window.start and not is_about_the_newest else (False, None)
 
 
 def _date(text: str) -> dt.date | None:

@@ -9,13 +9,16 @@ Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
+import textwrap
+import traceback
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from onelens_claude import __version__
 from onelens_claude.errors import OnelensError, SettingsError
@@ -49,9 +52,9 @@ COMMANDS = {
     "status": _Place(
         "cli.reading",
         "status",
-        "Show per organisation and endpoint: complete up to, days that can still change, gaps, failures, last pull.",
+        "Show per organisation up to which day it is complete, when it was pulled last, and what is wrong.",
     ),
-    "query": _Place("cli.reading", "query", "Run read-only SQL on the serving copy."),
+    "query": _Place("cli.querying", "query", "Run one read-only SQL statement on the serving copy."),
     "demo": _Place(
         "cli.demoing",
         "demo",
@@ -71,6 +74,9 @@ COMMANDS = {
 }
 
 
+_SUMMARY_WIDTH = 76
+
+
 class _LazyGroup(TyperGroup):
     """Imports a command when it is run or asked for its own help."""
 
@@ -87,6 +93,15 @@ class _LazyGroup(TyperGroup):
         alone.command(cmd_name)(getattr(import_module(f"onelens_claude.{place.module}"), place.function))
         return typer.main.get_command(alone)
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:  # noqa: ARG002
+        """Offer commands, importing none of them, and options; zsh shows a summary beside each, on one line."""
+        commands: dict[str, Any] = {
+            name: TyperCommand(name, short_help=textwrap.shorten(place.summary, _SUMMARY_WIDTH, placeholder=" ..."))
+            for name, place in COMMANDS.items()
+        }
+        listed = TyperGroup(name=self.name, commands=commands, params=self.params)
+        return listed.shell_complete(typer.Context(listed), incomplete)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """List the commands with whole summaries, importing none of them."""
         with formatter.section("Commands"):
@@ -97,9 +112,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
     cls=_LazyGroup,
     name="onelens-claude",
-    help="Who spends what on Claude Enterprise, to the cent.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings=_CONTEXT,
@@ -119,6 +132,8 @@ def root(
     """Who spends what on Claude Enterprise, to the cent.
 
     Settings are read from the file that ONELENS_CONFIG names; without it, from onelens.yaml in the current folder.
+
+    Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection check failed, 130 Ctrl-C.
     """
     del version
 
@@ -126,10 +141,15 @@ def root(
 def main() -> None:
     """Run the command line; every error a person can fix is one message, not a traceback."""
     from onelens_claude.cli.stopping import Stop
+    from onelens_claude.cli.terminal import VisibleFormatter
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a character the terminal cannot show is no error
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
-    logging.basicConfig(handlers=[handler], format="%(message)s")
+    handler.setFormatter(VisibleFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler])
     stop = Stop()
     with stop.listening():
         try:
@@ -142,14 +162,12 @@ def main() -> None:
                 sys.exit(2 if isinstance(error, SettingsError) else 1)
             if not isinstance(error, Exception):
                 raise
-            from onelens_claude.cli.output import stderr
-
-            stderr.print_exception()
+            _print_error(traceback.format_exc(), style=None)
             _print_error(f"Error: {error} (unexpected; please include the traceback above in a bug report)")
             sys.exit(1)
 
 
 def _print_error(message: str, style: str | None = "bold red") -> None:
-    from onelens_claude.cli.output import stderr
+    from onelens_claude.cli.output import note
 
-    stderr.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
+    note(message, style=style)

@@ -11,10 +11,13 @@ import typer
 from onelens_claude import errors
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint, Family, newest_possible_day
 from onelens_claude.api.windows import Window
+from onelens_claude.cli.options import ORG_OPTION
 from onelens_claude.cli.output import JSON_OPTION, print_json, stdout
 from onelens_claude.clock import utc_now
+from onelens_claude.ledger.status import without_place
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.settings import Organization, Settings, load_settings
+from onelens_claude.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +40,7 @@ class Verdict:
 
 
 def check(
-    org: str | None = typer.Option(None, "--org", metavar="ID", help="Only this organisation."),
+    org: str | None = ORG_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Try the connection: three calls per organisation, each with its verdict. Exit 3 if one fails."""
@@ -62,9 +65,10 @@ def check_organization(settings: Settings, organization: Organization) -> list[V
 def print_verdicts(verdicts: list[Verdict]) -> None:
     """Print one line per call."""
     for verdict in verdicts:
-        mark = "[green]ok  [/]" if verdict.passed else "[bold red]FAIL[/]"
-        stdout.print(mark, end=" ")
-        stdout.print(f"{verdict.organization_id}: {verdict.endpoint}: {verdict.reason}", markup=False, soft_wrap=True)
+        mark, style = ("ok  ", "green") if verdict.passed else ("FAIL", "bold red")
+        stdout.print(mark, style=style, end=" ")
+        reason = without_place(verdict.reason, verdict.organization_id, verdict.endpoint)
+        stdout.print(visible(f"{verdict.organization_id}: {verdict.endpoint}: {reason}"), soft_wrap=True)
 
 
 def _verdicts(client: AnalyticsClient) -> Iterator[Verdict]:

@@ -92,7 +92,7 @@ def demo() -> None:
         outcome = run_backfill(settings, str(first), str(last), None)
     if outcome["reconciliation"]:
         stdout.rule("Reconciliation: is every cent accounted for?")
-        print_reconciliation(outcome["reconciliation"])
+        print_reconciliation(outcome["reconciliation"], stdout)
         with Onelens(settings).warehouse().reader() as connection:
             _print_tables(connection, {"run_id": outcome["runs"][0], "first": first, "last": last})
     for problem in [*outcome["missing"], *outcome["failures"], *outcome["failed_checks"], *outcome["warnings"]]:
@@ -106,7 +106,7 @@ def demo() -> None:
     stdout.print("    opens the Dagster UI over this data")
     program = ".venv/bin/onelens-claude" if IS_CHECKOUT else "onelens-claude"
     example = f'ONELENS_CONFIG={config} {program} query "from marts.user_monthly_spend limit 5"'
-    stdout.print(example, style="bold", markup=False, soft_wrap=True)
+    stdout.print(example, style="bold", soft_wrap=True)
     stdout.print("    queries the marts; `status` instead of `query ...` shows what is complete")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from onelens_claude.cli.options import ORG_OPTION
 from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_reconciliation, print_table
 from onelens_claude.settings import load_settings
 
@@ -19,7 +20,7 @@ _VERBOSE = typer.Option(False, "--verbose", "-v", help="Log every step to stderr
 
 
 def backfill(
-    org: str | None = typer.Option(None, "--org", metavar="ID", help="Only this organisation."),
+    org: str | None = ORG_OPTION,
     first: str | None = typer.Option(None, "--from", metavar="DATE", help="First day, YYYY-MM-DD. [default: oldest]"),
     last: str | None = typer.Option(None, "--to", metavar="DATE", help="Last day, inclusive. [default: yesterday]"),
     plan: bool = typer.Option(False, "--plan", help="Only show which requests would be made."),
@@ -31,7 +32,7 @@ def backfill(
     The default range is everything the API allows. If a backfill was interrupted, or the API refused
     part of it, running the same command again loads what is missing.
     """
-    settings = load_settings()
+    settings = load_settings(needs_keys=not plan)
     if plan:
         _print_plan(settings, first, last, org, as_json=as_json)
         return
@@ -81,7 +82,7 @@ def daily(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:
 
 def tidy_up(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:
     """Remove superseded pulls that changed nothing from the raw store and give their space back."""
-    settings = load_settings()
+    settings = load_settings(needs_keys=False)
     from onelens_claude.cli.runs import run_job
 
     path = settings.warehouse_path

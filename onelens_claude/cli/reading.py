@@ -1,78 +1,128 @@
-"""`status` and `query`: read the serving copy."""
+"""`status`: what each organisation holds, one line for each, and details where something is wrong.
+
+What is here: how the states of `ledger/status.py` are summed up and shown. What must not go here: deciding on a state.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-import duckdb
 import typer
 
-from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_table, text
+from onelens_claude.api.endpoints import ENDPOINTS, Family
+from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_table, stdout
 from onelens_claude.clock import utc_now
 from onelens_claude.ledger.backfills import unfinished
-from onelens_claude.ledger.status import all_statuses, in_spans
+from onelens_claude.ledger.status import EndpointStatus, all_statuses, in_spans, without_place
 from onelens_claude.settings import load_settings
+from onelens_claude.states import EndpointState
+from onelens_claude.visible import visible
 from onelens_claude.warehouse.files import Warehouse
 
+if TYPE_CHECKING:
+    import datetime as dt
 
-def status(as_json: bool = JSON_OPTION) -> None:
-    """Show per organisation and endpoint: complete up to, days that can still change, gaps, failures, last pull."""
-    settings = load_settings()
+_WORST_FIRST = (
+    EndpointState.FORBIDDEN,
+    EndpointState.FAILED,
+    EndpointState.GAPS,
+    EndpointState.NEVER_PULLED,
+    EndpointState.INCOMPLETE,
+    EndpointState.LATE,
+    EndpointState.DUE,
+    EndpointState.COMPLETE,
+)
+
+
+def status(
+    every: bool = typer.Option(False, "--all", "-a", help="Show every endpoint, not only where something is wrong."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Show per organisation up to which day it is complete, when it was pulled last, and what is wrong.
+
+    Gaps, failures and refusals are listed per endpoint, with their reasons. --all shows every endpoint, and how
+    many of its days can still change; so does --json.
+    """
+    settings = load_settings(needs_keys=False)
     begun = unfinished(settings.warehouse_path.parent)
     with Warehouse.of(settings).newest_reader() as connection:
         found = all_statuses(connection, settings, utc_now()) if connection else []
     if as_json:
         unfinished_backfills = [{**asdict(one), "command": one.command} for one in begun]
         print_json({"status": [asdict(one) for one in found], "unfinished_backfills": unfinished_backfills})
-    elif found:
-        print_table(
-            ["organisation", "endpoint", "state", "complete up to", "provisional", "gaps", "last pull (UTC)", "reason"],
-            [
-                (
-                    one.organization_id,
-                    one.endpoint,
-                    one.state.value,
-                    one.complete_through,
-                    one.provisional_days,
-                    in_spans(one.gaps) if one.gaps else "",
-                    one.last_fetched_at.strftime("%Y-%m-%d %H:%M") if one.last_fetched_at else None,
-                    one.reason,
-                )
-                for one in found
-            ],
-        )
+        return
+    if found:
+        (_print_endpoints if every else _print_summary)(found)
+    wrong = [one for one in found if not one.is_complete]
+    for organization_id, endpoints in _by_organization(wrong).items():
+        _print_wrong(organization_id, endpoints, is_all=len(endpoints) == len(_by_organization(found)[organization_id]))
+    if wrong:
+        note("`onelens-claude daily` asks for what is missing; `onelens-claude check` tries the connection.")
     for one in begun:
         note(f"A backfill that began at {one.began_at:%Y-%m-%d %H:%M} UTC is not finished; run `{one.command}` again.")
     if not (found or begun):
         note("Nothing has been pulled yet. Run `onelens-claude backfill`.")
 
 
-def query(
-    sql: str = typer.Argument(metavar="SQL", help="One statement, for example: from marts.user_monthly_spend limit 5"),
-    as_json: bool = JSON_OPTION,
-    as_csv: bool = typer.Option(False, "--csv", help="Print CSV with a header line."),
-) -> None:
-    """Run read-only SQL on the serving copy."""
-    if as_json and as_csv:
-        raise typer.BadParameter("give only one of --json and --csv")
-    with Warehouse.of(load_settings()).reader() as connection:
-        try:
-            result = connection.execute(sql)
-            columns = [column[0] for column in result.description or []]
-            rows = result.fetchall() if columns else []
-        except duckdb.Error as error:
-            note(f"Error: {error}")
-            raise typer.Exit(2) from None
-    if as_json:
-        print_json([dict(zip(columns, row, strict=True)) for row in rows])
-    elif as_csv:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([text(value) for value in row] for row in rows)
-        typer.echo(buffer.getvalue(), nl=False)
-    else:
-        print_table(columns, rows)
-        note(f"{len(rows)} rows")
+def _by_organization(found: list[EndpointStatus]) -> dict[str, list[EndpointStatus]]:
+    by_organization: dict[str, list[EndpointStatus]] = {}
+    for one in found:
+        by_organization.setdefault(one.organization_id, []).append(one)
+    return by_organization
+
+
+def _print_summary(found: list[EndpointStatus]) -> None:
+    """Print one line per organisation: its worst state, and the day up to which everything is there."""
+    print_table(
+        ["organisation", "state", "costs up to", "engagement up to", "last pull (UTC)"],
+        [
+            (
+                organization_id,
+                min((one.state for one in endpoints), key=_WORST_FIRST.index).value,
+                _complete_through(endpoints, Family.COST),
+                _complete_through(endpoints, Family.ENGAGEMENT),
+                _moment(max((one.last_fetched_at for one in endpoints if one.last_fetched_at), default=None)),
+            )
+            for organization_id, endpoints in _by_organization(found).items()
+        ],
+    )
+
+
+def _complete_through(endpoints: list[EndpointStatus], family: Family) -> dt.date | None:
+    """Return the newest day up to which every endpoint of the family is complete; null where one has nothing."""
+    days = [one.complete_through for one in endpoints if ENDPOINTS[one.endpoint].family is family]
+    return None if None in days else min((day for day in days if day), default=None)
+
+
+def _print_endpoints(found: list[EndpointStatus]) -> None:
+    print_table(
+        ["organisation", "endpoint", "state", "complete up to", "can change", "last pull (UTC)"],
+        [
+            (
+                one.organization_id,
+                one.endpoint,
+                one.state.value,
+                one.complete_through,
+                one.provisional_days,
+                _moment(one.last_fetched_at),
+            )
+            for one in found
+        ],
+    )
+
+
+def _print_wrong(organization_id: str, endpoints: list[EndpointStatus], *, is_all: bool) -> None:
+    """Print what is wrong with each endpoint; one line where nothing was ever asked for."""
+    if is_all and {one.state for one in endpoints} == {EndpointState.NEVER_PULLED}:
+        stdout.print(f"{organization_id}: nothing pulled yet; run `onelens-claude backfill --org {organization_id}`")
+        return
+    for one in endpoints:
+        missing = f", missing {in_spans(one.gaps)}" if one.gaps else ""
+        reason = without_place(one.reason, organization_id, one.endpoint)
+        line = f"{organization_id}: {one.endpoint}: {one.state.value}{missing}{f': {reason}' if reason else ''}"
+        stdout.print(visible(line), soft_wrap=True)
+
+
+def _moment(moment: dt.datetime | None) -> str | None:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else None

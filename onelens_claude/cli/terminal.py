@@ -3,7 +3,7 @@
 While a step runs, Dagster points the process's stderr at a file of its own. Progress bars, waits and the last word of a
 stopped command are written to a copy of the descriptor made before that.
 
-What is here: that copy, and what our loggers say on it. What to add here: nothing but other uses of the copy.
+What is here: that copy, and the form in which our loggers write. What to add here: other uses of the copy.
 What must not go here: what is printed between runs (`output.py`).
 """
 
@@ -15,6 +15,8 @@ import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
+
+from onelens_claude.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,9 +54,18 @@ def kept_console() -> Iterator[Console]:
             ours.propagate = passed_on
 
 
+class VisibleFormatter(logging.Formatter):
+    """Writes log lines that nobody else can write: what a terminal would obey is escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record; line breaks that are ours stay."""
+        return visible(super().format(record), keep="\n")
+
+
 class _ConsoleHandler(logging.Handler):
     def __init__(self, console: Console) -> None:
         super().__init__(logging.WARNING)
+        self.setFormatter(VisibleFormatter("%(message)s"))
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:

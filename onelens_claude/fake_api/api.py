@@ -204,7 +204,7 @@ class FakeApi:
             if fault.kind in ANSWER_FAULTS:
                 status, message = ANSWER_FAULTS[fault.kind]
                 headers = {"retry-after": fault.value or "1"} if fault.kind == "rate_limited" else {}
-                raise ApiError(status, message, headers)
+                raise ApiError(status, message.replace("{value}", fault.value or ""), headers)
         if cursor is not None and (endpoint == "summaries" or (endpoint == "artifacts" and not query.has("group_by"))):
             raise refuse("page", "This endpoint has a single page")
         if cursor is None:

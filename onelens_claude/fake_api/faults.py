@@ -26,8 +26,10 @@ ANSWER_FAULTS = {
     "forbidden": (403, "Your API key does not have permission to use this endpoint."),
     "cursor_refused": (400, "page: Invalid cursor"),
     "cursor_expired": (400, "page: The cursor has expired; start again from the first page"),
+    "too_early": (400, "The requested date is before the earliest available date {value} of this organization."),
 }
-"""Faults that answer with an error: status and message."""
+"""Faults that answer with an error: status and message. `too_early` wants a `value`, and fires for requests that begin
+before that day."""
 
 TRANSPORT_FAULTS = frozenset({"truncated_body", "truncated_json", "html_200", "empty_body", "connection_reset", "slow"})
 """Faults of the bytes: a body shorter than its content-length, half a JSON document, a web page with status 200,
@@ -60,6 +62,8 @@ class Fault:
         """Refuse an unknown kind."""
         if self.kind not in FAULT_KINDS:
             raise ValueError(f"unknown fault {self.kind!r}; known: {', '.join(sorted(FAULT_KINDS))}")
+        if self.kind == "too_early":
+            date.fromisoformat(self.value or "")
 
 
 @dataclass(frozen=True)
@@ -112,17 +116,20 @@ class FaultBoard:
 
 
 def _matches(fault: Fault, request: RequestFacts) -> bool:
-    if fault.endpoint is not None and fault.endpoint != request.endpoint:
+    wanted = (
+        (fault.endpoint, (request.endpoint,)),
+        (fault.page, (request.page,)),
+        (fault.organization, request.names),
+    )
+    if any(one is not None and one not in found for one, found in wanted):
         return False
-    if fault.page is not None and fault.page != request.page:
-        return False
-    if fault.organization is not None and fault.organization not in request.names:
-        return False
+    first, last = request.first_day, request.last_day
     if fault.kind in {"cursor_refused", "cursor_expired"} and not request.has_cursor:
         return False
+    if fault.kind == "too_early":
+        return first is not None and first < date.fromisoformat(fault.value or "")
     if fault.day is None:
         return True
-    first, last = request.first_day, request.last_day
     return first is not None and last is not None and first <= fault.day <= last
 
 

@@ -129,7 +129,7 @@ def record_failure(
             request.window.start,
             request.window.end,
             naive_utc(utc_now()),
-            getattr(error, "error_type", "error"),
+            error.error_type,
             str(error),
             getattr(error, "request_id", None),
             run_id,

@@ -31,6 +31,7 @@ from onelens_claude.errors import (
     NotYetAvailableError,
     WarehouseError,
 )
+from onelens_claude.visible import visible
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -260,7 +261,7 @@ def _split_capped(client: AnalyticsClient, pull: FetchedPull, detail: Query, dig
             raise
         except InvalidRequestError as error:
             # The filter knows fewer products than the answers name; that product's groups stay as far as listed.
-            _log.info("%s: cannot be split by product %s: %s", pull.request, product, error.reason)
+            _log.info("%s: cannot be split by product %s: %s", pull.request, visible(product), error.reason)
             continue
         if _is_capped(pull, piece):
             models = split if is_whole else _fetch_query(client, pull, _piece(by_both, of_product), digest)

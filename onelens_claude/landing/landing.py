@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from onelens_claude import errors
 from onelens_claude.api.endpoints import Endpoint, Family, Shape, first_available_day, newest_possible_day
 from onelens_claude.api.windows import Window, windows
-from onelens_claude.clock import utc_now
+from onelens_claude.clock import naive_utc, utc_now
 from onelens_claude.landing.appending import AppendedPull, append_pulls, record_failure, register_organizations
 from onelens_claude.landing.fetching import FetchedPull, PullRequest, fetch, spool_session
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from decimal import Decimal
     from pathlib import Path
+
+    import duckdb
 
     from onelens_claude.api.client import AnalyticsClient
     from onelens_claude.settings import Settings
@@ -47,13 +49,6 @@ _ALONE = 2
 _ASKED_AHEAD = 60
 """Requests handed to the threads, so that they go on while a batch is appended."""
 _FAILURES_IN_A_ROW = 3
-_FINAL = (
-    errors.AuthenticationError,
-    errors.ForbiddenError,
-    errors.NotFoundError,
-    errors.SettingsError,
-    errors.TransportError,
-)
 _BATCH_BYTES = 64 * 1024 * 1024
 _BATCH_PULLS = 60
 _BATCH_SECONDS = 5.0
@@ -63,8 +58,10 @@ class DayStatus(StrEnum):
     """What happened to one organisation's day."""
 
     LOADED = "loaded"
+    LATE = "late"
+    """Not there yet: nothing is wrong."""
     UNAVAILABLE = "unavailable"
-    """Not there yet, or older than anything the API answers for: nothing is wrong."""
+    """Older than anything the API answers for, or than `backfill_start`: nothing is wrong either."""
     FAILED = "failed"
 
 
@@ -89,7 +86,7 @@ class DayOutcome:
 class _Plan:
     requests: list[PullRequest] = field(default_factory=list)
     outcomes: list[DayOutcome] = field(default_factory=list)
-    """Outcomes of days known to be unavailable without a request."""
+    """Outcomes of days of which the answer is known without a request."""
 
 
 class Landing:
@@ -102,14 +99,11 @@ class Landing:
         clients: Mapping[str, AnalyticsClient],
         *,
         on_progress: Callable[[int, int], None] | None = None,
-        latest_days: dict[str, errors.NotYetAvailableError] | None = None,
     ) -> None:
         self._settings = settings
         self._warehouse = warehouse
         self._clients = clients
         self._on_progress = on_progress
-        self.latest_days = {} if latest_days is None else latest_days
-        """Per organisation, the newest day the API named; only endpoints of one family may share it."""
         self._spool_folder = warehouse.path.parent / "spool"
         self._quarantine_folder = warehouse.path.parent / "quarantine"
 
@@ -124,10 +118,23 @@ class Landing:
         plan = self._plan(endpoint, days_by_organization)
         with self._warehouse.writer() as connection:
             register_organizations(connection, self._settings.organizations, self._settings.polling.revision_days)
+            self._warn_of_the_clock(connection)
         with spool_session(self._spool_folder) as spool:
             work = _Work(self, spool, run_id, total=len(plan.requests))
             outcomes = plan.outcomes + work.run(plan.requests)
         return sorted(outcomes, key=lambda one: (one.day, one.organization_id))
+
+    def _warn_of_the_clock(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Say so when the ledger's newest fetch lies in the future: the clock was fast then, or is slow now."""
+        row = connection.execute("select max(fetched_at) from claude_raw.pulls where status = 'complete'").fetchone()
+        newest, now = row and row[0], naive_utc(utc_now())
+        if newest and newest > now:
+            _log.warning(
+                "fetch times go backwards: it is %s UTC now, and the newest pull was fetched at %s UTC. Check this "
+                "machine's clock. Pulls are ordered by the ledger, so the newest still counts.",
+                f"{now:%Y-%m-%d %H:%M}",
+                f"{newest:%Y-%m-%d %H:%M}",
+            )
 
     def _plan(self, endpoint: Endpoint, days_by_organization: Mapping[str, Iterable[dt.date]]) -> _Plan:
         now = utc_now()
@@ -139,6 +146,7 @@ class Landing:
             asked = []
             start = self._settings.organization(organization_id).backfill_start
             for day in sorted(set(days)):
+                status = DayStatus.UNAVAILABLE if day < max(oldest, start) else DayStatus.LATE
                 if day < oldest:
                     reason = f"the API holds nothing before {oldest}"
                 elif day < start:
@@ -150,7 +158,7 @@ class Landing:
                 else:
                     asked.append(day)
                     continue
-                plan.outcomes.append(DayOutcome(organization_id, day, DayStatus.UNAVAILABLE, reason))
+                plan.outcomes.append(DayOutcome(organization_id, day, status, reason))
             for window in windows(asked, endpoint.window_days):
                 plan.requests.append(PullRequest(organization_id, endpoint, window))
         return plan
@@ -200,9 +208,10 @@ class Landing:
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """The result of one request: the pull and, if it ends earlier than asked, why."""
+    """The result of one request: the pull and, if it begins later or ends earlier than asked, why."""
 
     pull: FetchedPull
+    early: errors.TooEarlyError | None = None
     late: errors.NotYetAvailableError | None = None
 
 
@@ -231,7 +240,11 @@ class _Work:
         self._stopped: dict[str, errors.OnelensError] = {}
         """Organisations whose key or host failed for good: asking again for each window would not help."""
         self._failures_in_a_row: Counter[str] = Counter()
-        self._told_late: set[str] = set()
+        self._newest: dict[str, errors.NotYetAvailableError] = {}
+        self._oldest: dict[str, errors.TooEarlyError] = {}
+        """What the API said about an organisation's newest and oldest day at this endpoint."""
+        self._recorded: set[tuple[str, DayStatus]] = set()
+        """Organisations whose late or unavailable days have their row in the ledger."""
         self._again: list[PullRequest] = []
         """Refused windows to ask for once more, whole or in halves."""
         self._read_twice: set[tuple[str, Window]] = set()
@@ -282,7 +295,7 @@ class _Work:
             fetched = future.result()
         except errors.WarehouseError:
             raise
-        except errors.InvalidRowError as error:
+        except (errors.InvalidRowError, errors.TooEarlyError) as error:
             if not self._ask_again(asked, error):
                 self._fetch_failed(asked, error)
             return
@@ -290,23 +303,37 @@ class _Work:
             self._fetch_failed(asked, error)
             return
         self._batch.append(fetched.pull)
+        got = fetched.pull.request.window
+        if fetched.early:
+            self._not_there(replace(asked, window=Window(asked.window.start, got.start)), fetched.early)
         if fetched.late:
-            rest = Window(fetched.pull.request.window.end, asked.window.end)
-            self._failures.append(_Failed(replace(asked, window=rest), fetched.late))
-            self._note(rest, asked.organization_id, DayStatus.UNAVAILABLE, fetched.late.reason)
+            self._not_there(replace(asked, window=Window(got.end, asked.window.end)), fetched.late)
+
+    def _not_there(self, request: PullRequest, error: errors.ApiError) -> None:
+        """Note the days of a window that the API does not have, beside those it had."""
+        status = DayStatus(error.day_state)
+        self._failures.append(_Failed(request, error))
+        self._recorded.add((request.organization_id, status))
+        self._note(request.window, request.organization_id, status, error.reason)
 
     def _fetch(self, request: PullRequest) -> _Fetched:
-        """Fetch a request, or as much of its window as is there already."""
+        """Fetch a request, or as much of its window as is there."""
+        early: errors.TooEarlyError | None = None
         late: errors.NotYetAvailableError | None = None
         while True:
             self._stop_early(request)
             try:
-                return _Fetched(self._ask(request), late)
+                return _Fetched(self._ask(request), early, late)
             except errors.NotYetAvailableError as error:
                 shorter = _until(request, error.latest_day)
                 if shorter is None:
                     raise
                 late, request = error, shorter
+            except errors.TooEarlyError as error:
+                shorter = _from(request, error.earliest_day)
+                if shorter is None:
+                    raise
+                early, request = error, shorter
 
     def _ask(self, request: PullRequest) -> FetchedPull:
         """Fetch once, and remember what it says about the organisation's other requests."""
@@ -315,10 +342,14 @@ class _Work:
             pull = fetch(self._landing.client(organization_id), request, self._spool)
         except errors.NotYetAvailableError as error:
             with self._guard:
-                self._landing.latest_days[organization_id] = error
+                self._newest[organization_id] = error
+            raise
+        except errors.TooEarlyError as error:
+            with self._guard:
+                self._oldest[organization_id] = error
             raise
         except (errors.ApiError, errors.SettingsError) as error:
-            is_final = isinstance(error, _FINAL) and error.body is None
+            is_final = error.ends_the_run and error.body is None
             with self._guard:
                 self._failures_in_a_row[organization_id] += 1
                 if is_final or self._failures_in_a_row[organization_id] >= _FAILURES_IN_A_ROW:
@@ -332,33 +363,32 @@ class _Work:
         """Raise the error that is already known instead of asking for it again."""
         with self._guard:
             stopped = self._stopped.get(request.organization_id)
-            late = self._landing.latest_days.get(request.organization_id)
+            late = self._newest.get(request.organization_id)
+            early = self._oldest.get(request.organization_id)
         if stopped:
             raise _NotAskedError(stopped)
         if late and late.latest_day and request.window.start > late.latest_day:
             raise _NotAskedError(late)
+        if early and early.earliest_day and request.window.end <= early.earliest_day:
+            raise _NotAskedError(early)
 
     def _fetch_failed(self, request: PullRequest, error: errors.OnelensError) -> None:
         cause = error.cause if isinstance(error, _NotAskedError) else error
-        status = DayStatus.UNAVAILABLE if isinstance(cause, errors.NotYetAvailableError) else DayStatus.FAILED
-        if cause is error or self._is_first_late(request, cause):
-            failed = _Failed(request, cause)
+        if is_expected := isinstance(cause, errors.NotYetAvailableError | errors.TooEarlyError):
+            status, reason = DayStatus(cause.day_state), cause.reason
+        else:
+            status, reason = DayStatus.FAILED, str(cause)
+        if cause is error or (is_expected and (request.organization_id, status) not in self._recorded):
+            failed = _Failed(_until_the_earliest(request, cause), cause)
             self._failures.append(failed)
+            self._recorded.add((request.organization_id, status))
         if cause is error:
-            log = _log.info if status is DayStatus.UNAVAILABLE else _log.error
+            log = _log.info if is_expected else _log.error
             log("%s", error)
             if error.body is not None:
                 folder = self._landing.quarantine_answer(failed.pull_id, error, error.body)
                 _log.error("%s: the answer is kept in %s", request, folder)
-        reason = cause.reason if isinstance(cause, errors.NotYetAvailableError) else str(cause)
         self._finish(request.window, request.organization_id, status, reason)
-
-    def _is_first_late(self, request: PullRequest, cause: errors.OnelensError) -> bool:
-        """Tell whether this is the first word on an endpoint's late days: the ledger has one, asked for or not."""
-        if not isinstance(cause, errors.NotYetAvailableError) or request.organization_id in self._told_late:
-            return False
-        self._told_late.add(request.organization_id)
-        return True
 
     def _batch_is_due(self) -> bool:
         waited = time.monotonic() - self._batch_since
@@ -400,11 +430,12 @@ class _Work:
             shutil.rmtree(done.pull.folder, ignore_errors=True)
             self._loaded(done)
 
-    def _ask_again(self, request: PullRequest, error: errors.InvalidPullError) -> bool:
+    def _ask_again(self, request: PullRequest, error: errors.OnelensError) -> bool:
         """Queue a refused request once more where that can help; tell whether it is queued.
 
         Repeated keys may come from data that changed between pages: the whole is read once more. A bad row spoils its
-        day only: the window is asked for in halves until the day stands alone.
+        day only, and a window may begin before the API's oldest day without a word which that is: both are asked for in
+        halves until the day stands alone.
         """
         asked = (request.organization_id, request.window)
         if isinstance(error, errors.RepeatedKeyError) and asked not in self._read_twice:
@@ -412,12 +443,16 @@ class _Work:
             self._again.append(request)
             _log.warning("%s; reading it once more", error)
             return True
-        if not isinstance(error, errors.InvalidRowError) or len(request.window.days) == 1:
+        if isinstance(error, errors.TooEarlyError):
+            can_be_halved = error.earliest_day is None
+        else:
+            can_be_halved = isinstance(error, errors.InvalidRowError)
+        if not can_be_halved or len(request.window.days) == 1:
             return False
         halves = request.window.halves()
         self._again += [replace(request, window=half) for half in halves]
         self._total += len(halves) - 1
-        _log.warning("%s; asking for %s and %s, so that only the bad day is refused", error, *halves)
+        _log.warning("%s; asking for %s and %s, so that the other days are loaded", error, *halves)
         return True
 
     def _refuse(self, pull: FetchedPull, error: errors.InvalidPullError) -> None:
@@ -469,6 +504,19 @@ def _until(request: PullRequest, latest_day: dt.date | None) -> PullRequest | No
     if request.endpoint.shape is Shape.DAY_ROWS or latest_day is None or latest_day < request.window.start:
         return None
     return replace(request, window=Window(request.window.start, latest_day + dt.timedelta(days=1)))
+
+
+def _from(request: PullRequest, earliest_day: dt.date | None) -> PullRequest | None:
+    """Return the part of a window that the API still has, when the endpoint takes more than a day and some is."""
+    if request.endpoint.shape is Shape.DAY_ROWS or earliest_day is None or earliest_day >= request.window.end:
+        return None
+    return replace(request, window=Window(earliest_day, request.window.end))
+
+
+def _until_the_earliest(request: PullRequest, error: errors.OnelensError) -> PullRequest:
+    """Return what a failure answers for: of a day before the API's oldest, every day up to that."""
+    earliest_day = error.earliest_day if isinstance(error, errors.TooEarlyError) else None
+    return replace(request, window=Window(request.window.start, max(request.window.end, earliest_day or dt.date.min)))
 
 
 def _queues(requests: list[PullRequest]) -> dict[str, deque[PullRequest]]:

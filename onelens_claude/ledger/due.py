@@ -10,9 +10,16 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from onelens_claude.api.endpoints import FIRST_DAY, Endpoint, Family, first_available_day, newest_possible_day
+from onelens_claude.api.endpoints import (
+    COST_DIMENSIONS,
+    FIRST_DAY,
+    Endpoint,
+    Family,
+    first_available_day,
+    newest_possible_day,
+)
 from onelens_claude.clock import naive_utc, utc_now
-from onelens_claude.ledger.held import current_days, first_expected_day, held_days
+from onelens_claude.ledger.held import current_days, earliest_available_day, first_expected_day, held_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +55,8 @@ def days_to_pull(
     if days is None:
         first = first_expected_day(connection, organization_id, endpoint) or newest
         days = [first + dt.timedelta(days=n) for n in range((newest - first).days + 1)] or [newest]
-    oldest = max(first_available_day(now.date()), backfill_start)
+    earliest = earliest_available_day(connection, organization_id, endpoint) or FIRST_DAY
+    oldest = max(first_available_day(now.date()), backfill_start, earliest)
     candidates = [day for day in sorted(days) if oldest <= day <= newest]
     if not candidates:
         return []
@@ -57,6 +65,8 @@ def days_to_pull(
 
     def is_due(day: dt.date) -> bool:
         if day not in held or not held[day].is_complete(day):
+            return True
+        if held[day].fetched_at > naive_utc(now):  # by a clock that was fast: nobody knows when, so look again
             return True
         settled_at = dt.datetime.combine(day, dt.time()) + settle
         return held[day].fetched_at < settled_at <= naive_utc(now)
@@ -92,11 +102,13 @@ def overdrawn_days(
 ) -> list[dt.date]:
     """Return the days on which the users' rows add up to more than the organisation's total, beyond rounding dust.
 
-    The two answers are then of different moments; pulling the day again mends it.
+    The two answers are then of different moments; pulling the day again mends it. What the organisation's report itself
+    takes back (a group below zero, a total below its groups) is a credit of no user: no reason to ask again.
     """
     wanted = sorted(set(days))
     if not wanted:
         return []
+    dimensions = ", ".join(COST_DIMENSIONS)
     rows = connection.execute(
         f"""with current_days as (
             select endpoint, activity_date, pull_id
@@ -104,29 +116,70 @@ def overdrawn_days(
             where organization_id = $organization_id and endpoint in ('user_cost_report', 'cost_report')
                 and list_contains($days, activity_date)
         ),
-        totals as (
-            select activity_date, sum(amount) as cents
+        report as (
+            select activity_date, query, {dimensions}, amount
             from claude_raw.cost_report_rows
-            join (select pull_id, activity_date from current_days where endpoint = 'cost_report')
-                using (pull_id, activity_date)
-            where query = 'total'
-            group by all
+            join current_days using (pull_id, activity_date)
+            where endpoint = 'cost_report'
+        ),
+        user_rows as (
+            select activity_date, {dimensions}, amount
+            from claude_raw.user_cost_report_rows
+            join current_days using (pull_id, activity_date)
+            where endpoint = 'user_cost_report'
+        ),
+        totals as (
+            select activity_date, sum(amount) as cents from report where query = 'total' group by activity_date
         ),
         users as (
-            select activity_date, sum(amount) as cents
-            from claude_raw.user_cost_report_rows
-            join (select pull_id, activity_date from current_days where endpoint = 'user_cost_report')
-                using (pull_id, activity_date)
-            group by all
+            select activity_date, sum(amount) as cents from user_rows group by activity_date
+        ),
+        -- the pieces of a capped answer may list a group twice
+        report_groups as (
+            select activity_date, split_part(query, ':', 1) as grouping, {dimensions}, max(amount) as cents
+            from report
+            where query <> 'total'
+            group by activity_date, grouping, {dimensions}
+        ),
+        credits as (
+            select
+                activity_date,
+                sum(least(report_groups.cents, 0))
+                + coalesce(least(any_value(totals.cents) - sum(report_groups.cents), 0), 0) as cents
+            from report_groups
+            left join totals using (activity_date)
+            group by activity_date, grouping
+        ),
+        users_and_groups as (
+            select activity_date, {dimensions}, amount as spent, null as reported from user_rows
+            union all
+            select activity_date, {dimensions}, null, cents from report_groups where grouping = 'detail'
+        ),
+        overdrawn_groups as (
+            select activity_date, sum(spent) - sum(reported) as cents
+            from users_and_groups
+            group by activity_date, {dimensions}
+            having sum(reported) >= 0 and sum(spent) > sum(reported)
         ),
         both_held as (
             select activity_date from current_days group by activity_date having count(*) = 2
+        ),
+        compared as (
+            select
+                activity_date,
+                users.cents - coalesce(totals.cents, 0) as overdraft,
+                coalesce((select min(cents) from credits where activity_date = both_held.activity_date), 0) as credit,
+                coalesce(
+                    (select sum(cents) from overdrawn_groups where activity_date = both_held.activity_date), 0
+                ) as overdraft_of_groups
+            from both_held
+            join users using (activity_date)
+            left join totals using (activity_date)
         )
         select activity_date
-        from both_held
-        join users using (activity_date)
-        left join totals using (activity_date)
-        where users.cents - coalesce(totals.cents, 0) > $dust_cents::decimal(38, 12)
+        from compared
+        where overdraft > $dust_cents::decimal(38, 12)
+            and greatest(overdraft + credit, overdraft_of_groups) > $dust_cents::decimal(38, 12)
         order by activity_date""",
         {"organization_id": organization_id, "days": wanted, "dust_cents": ROUNDING_DUST_CENTS},
     ).fetchall()

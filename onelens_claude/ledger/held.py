@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint
 from onelens_claude.clock import naive_utc
+from onelens_claude.errors import TooEarlyError
+from onelens_claude.warehouse.raw_tables import pull_days
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,19 +39,12 @@ class HeldDay:
 
 
 def current_days(pulls: str = "claude_raw.pulls") -> str:
-    """Return SQL of the newest complete pull of each day: the ledger's columns and `activity_date`.
-
-    No view, because the serving copy may be one that an earlier version published.
-    """
+    """Return SQL of the newest complete pull of each day: the ledger's columns and `activity_date`."""
     return f"""
         select *
-        from (
-            select *, unnest(range(window_start, window_end, interval 1 day))::date as activity_date
-            from {pulls}
-            where status = 'complete'
-        )
+        from ({pull_days(pulls)})
         qualify row_number() over (
-            partition by organization_id, endpoint, activity_date order by fetched_at desc, pull_sequence desc
+            partition by organization_id, endpoint, activity_date order by pull_sequence desc
         ) = 1"""
 
 
@@ -79,6 +74,18 @@ def first_expected_day(
     row = connection.execute(
         "select min(window_start) from claude_raw.pulls where organization_id = ? and list_contains(?, endpoint)",
         [organization_id, [one.name for one in together]],
+    ).fetchone()
+    return row[0] if row else None
+
+
+def earliest_available_day(
+    connection: duckdb.DuckDBPyConnection, organization_id: str, endpoint: Endpoint
+) -> dt.date | None:
+    """Return the oldest day the API has by its newest word on it; null where it never refused a day as too early."""
+    row = connection.execute(
+        "select arg_max(window_end, pull_sequence) from claude_raw.pulls "
+        "where organization_id = ? and endpoint = ? and status = 'failed' and error_type = ?",
+        [organization_id, endpoint.name, TooEarlyError.error_type],
     ).fetchone()
     return row[0] if row else None
 

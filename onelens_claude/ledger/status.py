@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from onelens_claude.api.endpoints import (
     FIRST_DAY,
     Endpoint,
     Family,
-    endpoints_of,
     first_available_day,
     newest_possible_day,
 )
 from onelens_claude.api.windows import windows
 from onelens_claude.clock import naive_utc
-from onelens_claude.ledger.held import first_expected_day, held_days, not_pulled_since
+from onelens_claude.errors import NotYetAvailableError, day_state
+from onelens_claude.ledger.held import earliest_available_day, first_expected_day, held_days, not_pulled_since
+from onelens_claude.states import DayState, EndpointState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,33 +36,13 @@ LATEST_LAG_DAYS = 5
 """Engagement may come up to four days late; beyond that a missing day is a gap, whatever the API says."""
 
 
-class State(StrEnum):
-    """Where one endpoint of one organisation stands."""
-
-    COMPLETE = "complete"
-    """Every day up to the newest that can exist."""
-    LATE = "late"
-    """Every day that is there; newer ones are not aggregated yet."""
-    DUE = "due"
-    """Every day but yesterday, which the daily run is still to ask for this morning."""
-    INCOMPLETE = "incomplete"
-    """The newest days are held, but their answers did not reach the day's end."""
-    GAPS = "gaps"
-    """Days are missing though they are there."""
-    FORBIDDEN = "forbidden"
-    """The newest attempt was refused: 401 or 403."""
-    FAILED = "failed"
-    """The newest attempt failed otherwise."""
-    NEVER_PULLED = "never pulled"
-
-
 @dataclass(frozen=True, slots=True)
 class EndpointStatus:
     """One endpoint of one organisation."""
 
     organization_id: str
     endpoint: str
-    state: State
+    state: EndpointState
     complete_through: dt.date | None
     """Newest day up to which every day is whole."""
     first_day: dt.date | None
@@ -77,7 +57,7 @@ class EndpointStatus:
     @property
     def is_complete(self) -> bool:
         """Tell whether nothing that is available is missing."""
-        return self.state in {State.COMPLETE, State.LATE, State.DUE, State.INCOMPLETE}
+        return self.state in {EndpointState.COMPLETE, EndpointState.LATE, EndpointState.DUE, EndpointState.INCOMPLETE}
 
     def in_words(self) -> str:
         """Return one sentence for people."""
@@ -86,7 +66,8 @@ class EndpointStatus:
             text += f", complete up to {self.complete_through}"
         if self.gaps:
             text += f", missing {in_spans(self.gaps)}"
-        return f"{text} ({self.reason})" if self.reason else text
+        reason = without_place(self.reason, self.organization_id, self.endpoint)
+        return f"{text} ({reason})" if reason else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +80,16 @@ class Missing:
     reason: str
 
     def in_words(self) -> str:
-        """Return one line for people; the reason need not name organisation and endpoint once more."""
-        where, _, reason = self.reason.partition(f"{self.organization_id}: {self.endpoint} ")[2].partition(": ")
-        return f"{self.organization_id}: {self.endpoint} {in_spans(self.days)}: {reason if where else self.reason}"
+        """Return one line for people; the reason need not name organisation, endpoint and days once more."""
+        reason = without_place(self.reason, self.organization_id, self.endpoint)
+        if reason != self.reason:
+            reason = reason.partition(": ")[2]
+        return f"{self.organization_id}: {self.endpoint} {in_spans(self.days)}: {reason}"
+
+
+def without_place(reason: str, organization_id: str, endpoint: str) -> str:
+    """Return a reason without the organisation and endpoint it begins with, for a line that has just named them."""
+    return reason.removeprefix(f"{organization_id}: {endpoint} ")
 
 
 def in_spans(days: Iterable[dt.date]) -> str:
@@ -127,10 +115,11 @@ def endpoint_status(
     failure = _newest_failure(connection, organization_id, endpoint)
     if first is None:
         return EndpointStatus(
-            organization_id, endpoint.name, State.NEVER_PULLED, None, None, (), 0, None, "run a backfill"
+            organization_id, endpoint.name, EndpointState.NEVER_PULLED, None, None, (), 0, None, "run a backfill"
         )
     held = held_days(connection, organization_id, endpoint, first, newest) if first <= newest else {}
-    oldest = max(first, first_available_day(now.date()), backfill_start)
+    earliest = earliest_available_day(connection, organization_id, endpoint) or FIRST_DAY
+    oldest = max(first, first_available_day(now.date()), backfill_start, earliest)
     missing = [day for day in _days(oldest, newest) if day not in held]
     due = _due_days(missing, now)
     late = _late_days(connection, organization_id, endpoint, missing, newest - dt.timedelta(days=len(due)))
@@ -147,7 +136,7 @@ def endpoint_status(
     return EndpointStatus(
         organization_id=organization_id,
         endpoint=endpoint.name,
-        state=state if was_asked else State.NEVER_PULLED,
+        state=state if was_asked else EndpointState.NEVER_PULLED,
         complete_through=before_first_hole if held.keys() - not_whole and before_first_hole >= first else None,
         first_day=first,
         gaps=gaps,
@@ -167,7 +156,8 @@ def missing_days(
     now: dt.datetime,
 ) -> Missing | None:
     """Return which days of a span (inclusive) were not pulled since a moment, though the API has them; else null."""
-    first = max(span[0], first_available_day(now.date()), organization.backfill_start)
+    earliest = earliest_available_day(connection, organization.id, endpoint) or FIRST_DAY
+    first = max(span[0], first_available_day(now.date()), organization.backfill_start, earliest)
     last = min(span[1], newest_possible_day(now, endpoint.family))
     began = naive_utc(since)
     missing = not_pulled_since(connection, organization.id, endpoint, _days(first, last), since)
@@ -218,16 +208,13 @@ def _late_days(
     *,
     since: dt.datetime | None = None,
 ) -> set[dt.date]:
-    """Return the missing days, from `newest` back, of which the API said that they are not there yet.
-
-    One endpoint of engagement is asked, and the others then know: all are aggregated at the same time.
-    """
+    """Return the missing days, from `newest` back, of which the API said that they are not there yet."""
     if endpoint.family is not Family.ENGAGEMENT:
         return set()
     row = connection.execute(
-        "select max(window_end) from claude_raw.pulls where organization_id = ? and list_contains(?, endpoint) "
-        "and status = 'failed' and error_type = 'not_yet_available' and fetched_at >= coalesce(?, fetched_at)",
-        [organization_id, [one.name for one in endpoints_of(Family.ENGAGEMENT)], since],
+        "select max(window_end) from claude_raw.pulls where organization_id = ? and endpoint = ? "
+        "and status = 'failed' and error_type = ? and fetched_at >= coalesce(?, fetched_at)",
+        [organization_id, endpoint.name, NotYetAvailableError.error_type, since],
     ).fetchone()
     if row is None or row[0] is None or row[0] <= newest:
         return set()
@@ -247,18 +234,19 @@ def _state(
     due: set[dt.date],
     incomplete: list[dt.date],
     failure: _Failure | None,
-) -> State:
-    if failure and failure.error_type in {"permission_error", "authentication_error"}:
-        return State.FORBIDDEN
-    if failure and failure.error_type != "not_yet_available":
-        return State.FAILED
+) -> EndpointState:
+    newest = day_state(failure.error_type) if failure else None
+    if newest is DayState.FORBIDDEN:
+        return EndpointState.FORBIDDEN
+    if newest is DayState.FAILED:
+        return EndpointState.FAILED
     if gaps:
-        return State.GAPS
+        return EndpointState.GAPS
     if late:
-        return State.LATE
+        return EndpointState.LATE
     if due:
-        return State.DUE
-    return State.INCOMPLETE if incomplete else State.COMPLETE
+        return EndpointState.DUE
+    return EndpointState.INCOMPLETE if incomplete else EndpointState.COMPLETE
 
 
 def _days(first: dt.date, last: dt.date) -> list[dt.date]:

@@ -13,7 +13,6 @@ import threading
 from typing import TYPE_CHECKING
 
 from onelens_claude.api.client import AnalyticsClient
-from onelens_claude.api.endpoints import ENDPOINTS, Family
 from onelens_claude.api.rate_limit import SharedRateLimit
 from onelens_claude.landing.landing import Landing
 from onelens_claude.settings import Organization, Settings, load_settings
@@ -21,8 +20,6 @@ from onelens_claude.warehouse.files import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from onelens_claude.errors import NotYetAvailableError
 
     OnProgress = Callable[[str, int, int, int], None]
     """Endpoint, pulls done, pulls in all (0 before the first is done), pages so far; from several threads."""
@@ -36,8 +33,6 @@ class Onelens:
 
     def __init__(self, settings: Settings | None = None, *, on_progress: OnProgress | None = None) -> None:
         self._given = settings
-        self._latest_days: dict[Family, dict[str, NotYetAvailableError]] = {family: {} for family in Family}
-        """What the API said about its newest day: asked once, not once per endpoint."""
         self._on_progress = on_progress
 
     def settings(self) -> Settings:
@@ -86,5 +81,4 @@ class Onelens:
 
         settings = self.settings()
         clients = {organization.id: self.client(organization, on_page) for organization in settings.organizations}
-        latest_days = self._latest_days[ENDPOINTS[endpoint].family]
-        return Landing(settings, self.warehouse(), clients, on_progress=on_progress, latest_days=latest_days)
+        return Landing(settings, self.warehouse(), clients, on_progress=on_progress)

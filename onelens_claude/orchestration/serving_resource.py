@@ -26,6 +26,6 @@ class ServingCopyResource(DuckDBResource):
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a read-only connection. Raises SettingsError, and WarehouseError where there is no copy."""
-        path = Path(self.database) if self.database else load_settings().serving_path
+        path = Path(self.database) if self.database else load_settings(needs_keys=False).serving_path
         with open_serving_copy(path) as connection:
             yield connection

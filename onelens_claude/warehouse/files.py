@@ -272,6 +272,7 @@ def open_serving_copy(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             read_only=True,
             config={"enable_external_access": "false", "autoload_known_extensions": "false"},
         )
+        connection.execute("set TimeZone = 'UTC'")  # days are UTC, `current_date` too
     except duckdb.Error as error:
         raise WarehouseError(f"{path}: cannot be read: {error}") from None
     try:

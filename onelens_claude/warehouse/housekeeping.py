@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint
 from onelens_claude.clock import naive_utc, utc_now
-from onelens_claude.warehouse.raw_tables import row_columns
+from onelens_claude.warehouse.raw_tables import pull_days, row_columns
 
 if TYPE_CHECKING:
     import duckdb
@@ -55,16 +55,13 @@ def needless_pulls(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, cu
     )
     rows = connection.execute(
         f"""with pull_days as (
-            select organization_id, pull_id, fetched_at, pull_sequence,
-                unnest(range(window_start, window_end, interval 1 day))::date as activity_date
-            from claude_raw.pulls
-            where endpoint = $endpoint and status = 'complete'
+            select * from ({pull_days()}) where endpoint = $endpoint
         ),
         repeated as (
             select organization_id, activity_date from pull_days group by all having count(*) > 2
         ),
         contents as (
-            select pull_id, activity_date, count(*) as row_count,
+            select pull_id, activity_date, count(*) as rows_held,
                 sum(hash({content})::hugeint) as hash_sum, bit_xor(hash({content})) as hash_xor
             from claude_raw.{endpoint.rows_table}
             semi join repeated using (organization_id, activity_date)
@@ -74,13 +71,13 @@ def needless_pulls(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, cu
             select pull_id, fetched_at,
                 lag(pull_id) over day_history is null as is_first,
                 lead(pull_id) over day_history is null as is_newest,
-                (row_count, hash_sum, hash_xor) is distinct from (
-                    lag(row_count) over day_history, lag(hash_sum) over day_history, lag(hash_xor) over day_history
+                (rows_held, hash_sum, hash_xor) is distinct from (
+                    lag(rows_held) over day_history, lag(hash_sum) over day_history, lag(hash_xor) over day_history
                 ) as changed
             from pull_days
             left join contents using (pull_id, activity_date)
             window day_history as (
-                partition by organization_id, activity_date order by fetched_at, pull_sequence
+                partition by organization_id, activity_date order by pull_sequence
             )
         )
         select pull_id

@@ -123,6 +123,18 @@ _ACTOR_COLUMNS = {field: column for column, field in _ACTOR.items()}
 AMOUNT_TYPE = "DECIMAL(38, 12)"
 
 
+def pull_days(pulls: str = "claude_raw.pulls") -> str:
+    """Return SQL of every complete pull, once for each day of its window: the ledger's columns and `activity_date`.
+
+    A day's pulls follow each other by `pull_sequence`; the clock may have been wrong. No view, because the file that is
+    read may be one that an earlier version published.
+    """
+    return f"""
+        select *, unnest(range(window_start, window_end, interval 1 day))::date as activity_date
+        from {pulls}
+        where status = 'complete'"""
+
+
 def row_columns(endpoint: Endpoint) -> dict[str, str]:
     """Return column name to stored type of `<endpoint>_rows`.
 

@@ -441,6 +441,34 @@ def test_the_latest_day_is_read_from_several_wordings(connect, set_now, window, 
     assert found == (dt.date.fromisoformat(latest) if latest else None)
 
 
+# days before the oldest
+
+
+@pytest.mark.parametrize(
+    ("window", "message", "is_too_early", "earliest"),
+    [
+        (("2026-03-01", "2026-03-02"), "2026-03-01 is before the earliest available date 2026-03-05.", True, "2026-03-05"),
+        (("2026-03-01", "2026-04-01"), "starting_date 2026-03-01: must be no earlier than 2026-03-05", True, "2026-03-05"),
+        (("2026-03-01", "2026-04-01"), "No data is available before 2026-03-05 (asked for 2026-03-01 to 2026-04-01)", True, "2026-03-05"),
+        (("2026-03-01", "2026-03-02"), "Earliest: 2026-03-02", True, "2026-03-02"),
+        (("2026-03-01", "2026-03-02"), "The date is older than the data of this organization.", True, None),
+        (("2026-11-10", "2026-11-20"), "Data for 2026-11-19 is not available before 10:00 UTC; the latest is 2026-11-15.", False, None),
+        (("2026-11-10", "2026-11-20"), "Earliest available date: 2026-01-01, latest: 2026-11-15.", False, None),
+        (("2026-03-01", "2026-04-01"), "starting_date must be before ending_date", False, None),
+        (("2026-03-01", "2026-04-01"), "A range may span no more than 31 days", False, None),
+    ],
+)  # fmt: skip
+def test_the_oldest_day_is_read_from_several_wordings(connect, set_now, window, message, is_too_early, earliest):
+    set_now("2026-11-20T12:00:00Z")
+    first, end = (dt.date.fromisoformat(day) for day in window)
+    body = json.dumps({"error": {"type": "invalid_request_error", "message": message}}).encode()
+    with scripted((400, {}, body)) as (base_url, _), pytest.raises(errors.InvalidRequestError) as raised:
+        read(connect(base_url), ENDPOINTS["summaries"], Window(first, end))
+    assert isinstance(raised.value, errors.TooEarlyError) == is_too_early
+    found = getattr(raised.value, "earliest_day", None)
+    assert found == (dt.date.fromisoformat(earliest) if earliest else None)
+
+
 # 429
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pty
 import re
 import signal
 import subprocess
+import termios
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -21,7 +24,7 @@ from onelens_claude.orchestration import dead_runs
 from onelens_claude.orchestration.instance import prepare_home
 from tests.worlds import COMMAND, process_environment
 
-from .conftest import FIRST, LAST, small_organization
+from .conftest import FIRST, LAST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +48,7 @@ class Terminal:
             stdin=its,
             stdout=its,
             stderr=its,
-            preexec_fn=_take_terminal,
+            preexec_fn=_take_terminal,  # noqa: PLW1509 - only the child itself can take a terminal
         )
         os.close(its)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -84,9 +87,6 @@ class Terminal:
 
 def _take_terminal() -> None:
     os.setsid()
-    import fcntl
-    import termios
-
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
@@ -106,14 +106,12 @@ def processes_of(world: World) -> list[str]:
     """Return the command lines of all processes that work for this installation."""
     mark = f"ONELENS_CONFIG={world.config}".encode()
     found = []
-    for number in filter(str.isdigit, os.listdir("/proc")):
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            with open(f"/proc/{number}/environ", "rb") as environment:
-                if mark not in environment.read().split(b"\0"):
-                    continue
-            with open(f"/proc/{number}/cmdline", "rb") as line:
-                if command := line.read().replace(b"\0", b" ").decode():
-                    found.append(command)
+            if mark not in (process / "environ").read_bytes().split(b"\0"):
+                continue
+            if command := (process / "cmdline").read_bytes().replace(b"\0", b" ").decode():
+                found.append(command)
     return found
 
 
@@ -205,7 +203,9 @@ def test_who_waits_for_the_writers_slot_says_who_has_it_and_goes_on_when_that_ru
     killer.start()
     answer = world.good("tidy")
     killer.join()
-    told = f"Waiting for run {run.run_id[:8]} of somebodys (process {number}), which writes now (0 s so far, 12 h at most)"
+    told = (
+        f"Waiting for run {run.run_id[:8]} of somebodys (process {number}), which writes now (0 s so far, 12 h at most)"
+    )
     assert told in answer.stderr
     with world.instance() as instance:
         assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE

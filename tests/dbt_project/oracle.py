@@ -42,7 +42,7 @@ def finality(pull: Pull, day: dt.date, revision_days: int) -> str:
 def current_pulls(warehouse: Built, as_of: dt.datetime | None = None) -> dict[tuple[str, dt.date, str], Pull]:
     """Return (organisation, day, endpoint) to the newest complete pull."""
     current: dict[tuple[str, dt.date, str], Pull] = {}
-    for pull in sorted(warehouse.pulls, key=lambda p: (p.fetched_at, p.sequence)):
+    for pull in warehouse.pulls:
         if pull.status != "complete" or (as_of and pull.fetched_at > as_of):
             continue
         day = pull.start
@@ -88,12 +88,17 @@ def plus(left: list[Any], right: list[Any]) -> list[Any]:
 
 def told(
     rows: list[dict[str, Any]], dimensions: tuple[str, ...], measure: Callable[[dict[str, Any]], list[Any]]
-) -> Iterator[tuple[int, dict[tuple[Any, ...], list[Any]]]]:
-    """Yield the groups of each grain, finest first, as (number of leading dimensions, group to measures).
+) -> Iterator[tuple[str, int, dict[tuple[Any, ...], list[Any]]]]:
+    """Yield the groups of each grain, finest first, as (grain, number of leading dimensions, group to measures).
 
-    Of several answers that name a group, the first counts; an answer by product with 100 groups does not.
+    Of several answers that name a group, as they spell it, the first counts; an answer by product with 100 groups does
+    not.
     """
-    for prefix, width in (("detail", len(dimensions)), ("by_product_model", 2), ("by_product", 1)):
+    for prefix, grain, width in (
+        ("detail", "key", len(dimensions)),
+        ("by_product_model", "product_model", 2),
+        ("by_product", "product", 1),
+    ):
         answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in rows:
             is_finer = prefix == "by_product" and row["query"].startswith("by_product_model")
@@ -105,16 +110,20 @@ def told(
                 continue
             added: dict[tuple[Any, ...], list[Any]] = {}
             for row in answers[query]:
-                group = named(row, dimensions)[:width]
+                group = tuple(row.get(name) for name in dimensions)[:width]
                 added[group] = plus(added[group], measure(row)) if group in added else measure(row)
             groups = added | groups
-        yield width, groups
+        canonical: dict[tuple[Any, ...], list[Any]] = {}
+        for spelled, values in groups.items():
+            group = named(dict(zip(dimensions, spelled, strict=False)), dimensions)[:width]
+            canonical[group] = plus(canonical[group], values) if group in canonical else values
+        yield grain, width, canonical
 
 
 def facts(  # noqa: C901 - told in one piece, it is easier to believe
     warehouse: Built, kind: str, as_of: dt.datetime | None = None
 ) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-    """Return (organisation, day, user, dimensions...) to (measures..., attribution, is_placed, finality, pull id)."""
+    """Return (organisation, day, user, dimensions...) to (measures..., attribution, is_placed, grain, finality, pull)."""
     dimensions, measure = (COST_DIMENSIONS, money) if kind == "cost" else (USAGE_DIMENSIONS, counts)
     nothing: list[Any] = [0, 0] if kind == "cost" else [0] * 6
     current = current_pulls(warehouse, as_of)
@@ -142,11 +151,12 @@ def facts(  # noqa: C901 - told in one piece, it is easier to believe
         total = list(nothing)
         for row in (row for row in rows if row["query"] == "total"):
             total = plus(total, measure(row))
-        lines = {(user, *key): (values, "user", True, users.pull_id) for (user, key), values in by_user.items()}
+        lines = {(user, *key): (values, "user", True, "key", users.pull_id) for (user, key), values in by_user.items()}
         # what is known so far by key; each coarser answer adds what it tells beyond that
         known = dict(by_key)
         rests: dict[tuple[Any, ...], list[Any]] = defaultdict(lambda: list(nothing))
-        for width, groups in told(rows, dimensions, measure):
+        grains: dict[tuple[Any, ...], str] = {}
+        for grain, width, groups in told(rows, dimensions, measure):
             for group, values in groups.items():
                 rest = values
                 for key, amount in known.items():
@@ -154,14 +164,18 @@ def facts(  # noqa: C901 - told in one piece, it is easier to believe
                 key = (*group, *[None] * (len(dimensions) - width))
                 rests[key] = plus(rests[key], rest)
                 known[key] = plus(known.get(key, nothing), rest)
+                if any(rest):
+                    grains[key] = grain
         rest = minus(total, spent)
         for values in rests.values():
             rest = minus(rest, values)
         nowhere = (None,) * len(dimensions)
         rests[nowhere] = plus(rests[nowhere], rest)
+        if any(rest):
+            grains[nowhere] = "day"
         for key, values in rests.items():
             if any(values):
-                lines[None, *key] = (values, "unattributed", key != nowhere, report.pull_id)
-        for line, (values, attribution, is_placed, pull_id) in lines.items():
-            result[organization_id, day, *line] = (*values, attribution, is_placed, state, pull_id)
+                lines[None, *key] = (values, "unattributed", key != nowhere, grains[key], report.pull_id)
+        for line, (values, attribution, is_placed, grain, pull_id) in lines.items():
+            result[organization_id, day, *line] = (*values, attribution, is_placed, grain, state, pull_id)
     return result

@@ -32,6 +32,8 @@ def register_stage_1(w: RawWarehouse) -> None:
 
     # remainder: a key beyond its users, a key without users, a part no group tells, a fully discounted one
     w.organization("remainder")
+    # made while the clock was fast, so it is not the day's truth
+    w.pull("remainder", "cost_report", D, [cost("66", query="total")], fetched_at=at(D, days_later=7))
     w.costs(
         "remainder",
         D,
@@ -63,6 +65,8 @@ def register_stage_1(w: RawWarehouse) -> None:
 
     register_hidden(w)
     register_hidden_prices(w)
+    register_nulls(w)
+    register_credits(w)
 
     # answers missing: no users' answer, no total, neither but a failed pull, an empty day
     w.organization("partial")
@@ -195,6 +199,7 @@ def register_stage_1(w: RawWarehouse) -> None:
         [{"group": {"model": model, "service_tier": tier}, "usage": blank | told} for model, tier, told in tiers],
     )
 
+    register_premiums(w)
     w.organization("adoption")
     w.pull(
         "adoption",
@@ -213,6 +218,45 @@ def register_stage_1(w: RawWarehouse) -> None:
     )
     register_random_pulls(w, seed=1)
     register_working(w, stage=1)
+
+
+def register_premiums(w: RawWarehouse) -> None:
+    """Models that are paid with a premium and without, on the same day, on another day, never."""
+    w.organization("premiums")
+    plain, fast = {"speed": "standard", "inference_geo": "global"}, {"speed": "fast", "inference_geo": "global"}
+    us = {"speed": "standard", "inference_geo": "us"}
+    haiku, sonnet = {"model": "claude-haiku-4-5"}, {"model": "claude-sonnet-4-6"}
+    search: dict[str, Any] = {"model": None, "cost_type": "web_search", "token_type": None}
+    days = [
+        (
+            [
+                cost("100", **plain),
+                cost("54", "60", **fast),
+                cost("2", **fast, **search),
+                cost("11", **us),
+                cost("10", **haiku, **plain),
+                cost("12", **haiku, **us),
+            ],
+            [
+                usage(1_000_000, **plain),
+                usage(100_000, **fast),
+                usage(100_000, **us),
+                usage(100_000, **haiku, **plain),
+                usage(100_000, **haiku, **us),
+            ],
+        ),
+        ([cost("60", **fast)], [usage(100_000, **fast)]),
+        ([cost("60", **fast), cost("7", **sonnet, **fast)], [usage(100_000, **fast), usage(9, **sonnet, **fast)]),
+    ]
+    for number, (costs, tokens) in enumerate(days):
+        cents = str(sum(Decimal(line["amount"]) for line in costs))
+        listed = str(sum(Decimal(line["list_amount"]) for line in costs))
+        spent = [line | {"actor": actor("u1")} for line in costs]
+        w.costs("premiums", D + number * DAY, spent, [cost(cents, listed, query="total"), *costs])
+        count = sum(row["output_tokens"] for row in tokens)
+        used = [row | {"actor": actor("u1")} for row in tokens]
+        w.pull("premiums", "user_usage_report", D + number * DAY, used)
+        w.pull("premiums", "usage_report", D + number * DAY, [usage(count, query="total"), *tokens])
 
 
 def register_hidden(w: RawWarehouse) -> None:
@@ -309,6 +353,50 @@ def register_hidden_prices(w: RawWarehouse) -> None:
     w.pull("credits", "usage_report", D, [usage(9, query="total", **searched), usage(9, **searched)])
 
 
+def register_nulls(w: RawWarehouse) -> None:
+    """Usage without a user whose dimensions the API gives as null, in whole answers; and two spellings on a capped day."""
+    nulls: dict[str, Any] = {"context_window": None, "inference_geo": None, "speed": None}
+    reads: dict[str, Any] = {"token_type": "cache_read_input_tokens"}
+    inputs: dict[str, Any] = {"token_type": "uncached_input_tokens"}
+    search: dict[str, Any] = {"cost_type": "web_search", "token_type": None}
+    w.organization("nulls")
+    report = [cost("30", **inputs, **nulls), cost("2", **reads, **nulls), cost("5", **search, **nulls)]
+    w.costs("nulls", D, [cost("10", user="u1", **inputs, **nulls)], [cost("37", query="total"), *report])
+    group = usage(0, uncached_input_tokens=3_000, cache_read_input_tokens=2_000, **nulls)
+    searched: dict[str, Any] = {"server_tool_use": {"web_search_requests": 4}}
+    w.pull("nulls", "user_usage_report", D, [usage(0, user="u1", uncached_input_tokens=1_000, **nulls)])
+    w.pull("nulls", "usage_report", D, [group | {"query": "total"} | searched, group | searched])
+
+    w.organization("spellings")
+    others = [cost("1", product=f"product-{number:03d}") for number in range(98)]
+    w.costs(
+        "spellings",
+        D,
+        [],
+        [
+            cost("110", query="total"),
+            *others,
+            cost("3", product="claude_tag"),
+            cost("1", model="claude_opus_4_6"),
+            cost("3", product="claude_tag", query="detail:products[]=claude-tag"),
+            cost("5", product="claude-tag", query="detail:products[]=claude-tag"),
+            cost("1", model="claude_opus_4_6", query="detail:products[]=chat"),
+            cost("3", model="claude-opus-4-6", query="detail:products[]=chat"),
+        ],
+    )
+
+
+def register_credits(w: RawWarehouse) -> None:
+    """What Anthropic takes back from an organisation: as a group below zero, in the total alone, and with an overdraft."""
+    w.organization("taken-back")
+    group = cost("100")
+    back = cost("-5", product=None, model=None, cost_type="credit", token_type=None)
+    users = [cost("100", user="u1")]
+    w.costs("taken-back", D, users, [cost("95", query="total"), group, back])
+    w.costs("taken-back", D + DAY, users, [cost("95", query="total"), group])
+    w.costs("taken-back", D + 2 * DAY, [cost("101", user="u1")], [cost("95", query="total"), group, back])
+
+
 def register_stage_2(w: RawWarehouse) -> None:
     later: dict[str, Any] = {"fetched_at": at(D, days_later=8)}
     w.costs("shrinking", D, [cost("10.5", user="u1")], [cost("12", query="total"), cost("12")], **later)
@@ -323,9 +411,8 @@ def register_stage_2(w: RawWarehouse) -> None:
         cost("1", user=person("deleted-old-form", None, "Deleted User", deleted=None)),
     ]
     w.costs("people", D + DAY, second, [cost("5", query="total"), cost("5")], api_organization_id="org_new", **later)
-    # a pull that failed, and one that was fetched before but stored after: neither is the day's truth
+    # a pull that failed is not the day's truth
     w.pull("remainder", "cost_report", D, [cost("77", query="total")], status="failed", **later)
-    w.pull("remainder", "cost_report", D, [cost("66", query="total")], fetched_at=at(D, days_later=1))
     # the missing answers arrive
     w.pull("partial", "cost_report", D + DAY, [cost("4", query="total")], **later)
     w.organizations["seats"]["plan"] = "usage"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from tests.dbt_project import oracle
 import pytest
-from tests.dbt_project.raw_rows import at
+from tests.dbt_project.raw_rows import DAY, at
 from tests.dbt_project.scenarios import D
 from tests.dbt_project.test_marts import fact
 
@@ -26,17 +26,20 @@ def test_daily_spend_adds_up_the_facts_with_the_unattributed(built: Built, table
     people: dict[tuple[Any, ...], set[str]] = {}
     for kind in ("cost", "usage"):
         for (organization_id, day, user_id, product, model, *_), values in oracle.facts(built, kind).items():
-            key = organization_id, day, product if dimension == "product" else model
+            grain = values[-3]
+            is_placed = grain != "day" if dimension == "product" else grain in {"key", "product_model"}
+            key = organization_id, day, product if dimension == "product" else model, is_placed
             row = expected.setdefault(key, [Decimal(0), Decimal(0), 0])
             measures = [*values[:2], 0] if kind == "cost" else [0, 0, sum(values[:5])]
             row[:] = [a + b for a, b in zip(row, measures, strict=True)]
             people.setdefault(key, set()).update({user_id} - {None})
     rows = built.query(
-        f"""select organization_id, activity_date, {dimension}, coalesce(amount_cents, 0), coalesce(list_amount_cents, 0),
-        coalesce(total_tokens, 0), user_count from marts.{table}"""
+        f"""select organization_id, activity_date, {dimension}, is_placed, coalesce(amount_cents, 0),
+            coalesce(list_amount_cents, 0), coalesce(total_tokens, 0), user_count
+        from marts.{table}"""
     )
-    assert {row[:3]: list(row[3:6]) for row in rows} == expected
-    assert {row[:3]: row[6] for row in rows} == {key: len(users) for key, users in people.items()}
+    assert {row[:4]: list(row[4:7]) for row in rows} == expected
+    assert {row[:4]: row[7] for row in rows} == {key: len(users) for key, users in people.items()}
     assert len(rows) == len(expected)
 
 
@@ -66,17 +69,18 @@ def test_what_is_not_known_is_null_and_not_zero(built: Built) -> None:
     assert rows == [(Decimal("19.75"), None), (Decimal("110.25"), None)]
 
 
-def test_premiums_are_the_factors_taken_out_of_the_token_part(built: Built) -> None:
+def test_premiums_are_what_the_organisations_own_prices_show_for_the_model_and_else_unknown(built: Built) -> None:
     rows = built.query(
-        """select speed, inference_geo, amount_cents, standard_amount_cents, list_amount_cents, standard_list_amount_cents,
+        """select activity_date, speed, inference_geo, amount_cents, standard_amount_cents, standard_list_amount_cents,
             premium_list_amount_usd
-        from marts.premium_daily_spend where organization_id = 'prices' and speed is not null order by speed, inference_geo"""
+        from marts.premium_daily_spend where organization_id = 'premiums' and speed is not null order by all"""
     )
     assert rows == [
-        ("fast", "global", 601, 101, 662, 112, Decimal("5.5")),
-        ("fast", "us", 33, 5, 66, 10, Decimal("0.56")),
-        ("standard", "global", 130, 130, 140, 140, 0),
-        ("standard", "us", 11, 10, 11, 10, Decimal("0.01")),
+        (D, "fast", "global", 56, 11, 12, Decimal("0.5")),  # 54 of tokens, at a sixth; 2 of a search, at any speed
+        (D, "standard", "global", 110, 110, 110, 0),
+        (D, "standard", "us", 23, 20, 20, Decimal("0.03")),  # one model at 1.1, another at 1.2
+        (D + DAY, "fast", "global", 60, 10, 10, Decimal("0.5")),  # by the prices of the day before
+        (D + 2 * DAY, "fast", "global", 67, None, None, None),  # one of its models was never paid at standard speed
     ]
 
 
@@ -142,6 +146,48 @@ def test_where_the_cap_hides_what_no_user_is_behind_prices_are_of_users_alone(bu
         where organization_id = 'hidden-prices' and cost_type = 'web_search'"""
     )
     assert rows == [(4, 12, Decimal(10))]
+
+
+def test_what_no_user_is_behind_is_priced_though_the_api_gives_its_dimensions_as_null(built: Built) -> None:
+    rows = built.query(
+        """select token_type, tokens, amount_cents, usd_per_million_tokens
+        from marts.effective_token_prices where organization_id = 'nulls' order by token_type desc"""
+    )
+    assert rows == [("uncached_input_tokens", 3_000, 30, 100), ("cache_read_input_tokens", 2_000, 2, 10)]
+    rows = built.query(
+        "select usd_per_thousand_searches from marts.line_item_daily_spend"
+        " where organization_id = 'nulls' and cost_type = 'web_search'"
+    )
+    assert rows == [(Decimal("12.5"),)]
+    rows = built.query("select savings_usd from marts.cache_daily_savings where organization_id = 'nulls'")
+    assert rows == [(Decimal("0.18"),)]
+
+
+def test_what_is_left_out_of_the_prices_is_told_by_day_to_the_last_cent(built: Built) -> None:
+    unequal = built.query(
+        """with priced as (
+            select organization_id, activity_date, sum(amount_cents) as priced
+            from marts.effective_token_prices group by all
+        )
+        select * from marts.line_item_daily_spend left join priced using (organization_id, activity_date)
+        where cost_type = 'tokens' and amount_cents <> coalesce(priced, 0) + unpriced_cents"""
+    )
+    assert unequal == []
+    rows = built.query(
+        """select cost_type, amount_cents, unpriced_cents, unpriced_usd from marts.line_item_daily_spend
+        where organization_id = 'hidden-prices' order by cost_type"""
+    )
+    assert rows == [
+        ("tokens", 2500, 0, 0),
+        ("web_search", 4, 0, 0),
+        (None, 100, 100, 1),
+    ]
+    rows = built.query(
+        """select activity_date, cost_type, unpriced_cents from marts.line_item_daily_spend
+        where organization_id = 'hidden' and activity_date < ? order by all""",
+        D + 2 * DAY,
+    )
+    assert rows == [(D, "tokens", 159), (D, None, 36), (D + DAY, "tokens", 99), (D + DAY, None, 56)]
 
 
 def test_cache_reads_are_set_against_the_uncached_price_of_their_own_key(built: Built) -> None:

@@ -31,7 +31,7 @@ def fact(built: Built, kind: str, *, table: str | None = None) -> dict[tuple[Any
     keys = FACT_KEYS[kind]
     measures = ", ".join(f"coalesce({name}, 0)" for name in FACT_MEASURES[kind])
     rows = built.query(
-        f"select {', '.join(keys)}, {measures}, attribution, is_placed, finality, pull_id from {table or 'marts.' + FACTS[kind]}"
+        f"select {', '.join(keys)}, {measures}, attribution, is_placed, reported_grain, finality, pull_id from {table or 'marts.' + FACTS[kind]}"
     )
     lines = {row[: len(keys)]: row[len(keys) :] for row in rows}
     assert len(lines) == len(rows), "the grain is not unique"
@@ -140,7 +140,7 @@ def test_a_day_that_shrinks_to_nothing_is_corrected(stages: dict[str, Built]) ->
     assert {day for (day,) in left} == {D, D + 2 * DAY}
 
 
-def test_a_failed_pull_and_one_fetched_earlier_are_not_the_truth(built: Built) -> None:
+def test_a_failed_pull_and_one_made_while_the_clock_was_fast_are_not_the_truth(built: Built) -> None:
     assert reconciliation(built, "remainder")["total_cents"] == Decimal("50.5")
 
 
@@ -290,6 +290,18 @@ def test_a_negative_remainder_is_kept_and_flagged_unless_it_is_dust(built: Built
     assert (row["status"], row["unattributed_cents"]) == ("exact", Decimal("-0.000000000001"))
 
 
+def test_a_credit_of_the_organisation_is_a_line_below_zero_and_no_answer_of_another_moment(built: Built) -> None:
+    user = {("u1", "chat", "claude-opus-4-6", "tokens"): 100}
+    assert lines_of(built, "taken-back") == user | {(None, None, None, "credit"): -5}
+    assert lines_of(built, "taken-back", D + DAY) == user | {(None, None, None, None): -5}
+    days = [reconciliation(built, "taken-back", D + number * DAY) for number in range(3)]
+    assert [(day["status"], day["negative_remainder_cents"], day["credit_cents"]) for day in days] == [
+        ("exact", -5, -5),
+        ("exact", -5, -5),
+        ("negative_remainder", -6, -5),
+    ]
+
+
 # forms and people
 
 
@@ -304,6 +316,12 @@ def test_older_spellings_are_one_name_and_unknown_names_flow_through(built: Buil
     assert built.query("select email from marts.dim_claude_users where organization_id = 'older-forms'") == [
         ("u1@old.example",)
     ]
+
+
+def test_two_spellings_of_a_name_in_a_capped_answer_and_its_pieces_are_added_up(built: Built) -> None:
+    lines = {key[1:3]: amount for key, amount in lines_of(built, "spellings").items() if amount > 1}
+    assert lines == {("claude-tag", "claude-opus-4-6"): 8, ("chat", "claude-opus-4-6"): 4}
+    assert reconciliation(built, "spellings")["unplaced_cents"] == 0
 
 
 def test_people_are_what_the_newest_answer_says_and_deletion_is_for_good(stages: dict[str, Built]) -> None:
@@ -405,15 +423,21 @@ def test_user_spend_adds_up_the_facts(built: Built, period: str) -> None:
         assert row["top_product"] == (best[0][0] if best else None)
 
 
-def test_a_month_says_up_to_which_day_it_is_complete(built: Built) -> None:
+def test_a_month_says_how_many_of_its_days_it_holds_and_up_to_which_day_it_is_complete(built: Built) -> None:
     rows = built.query(
-        """select distinct month, finality, first_known_date, complete_through from marts.user_monthly_spend
-        where organization_id in ('shrinking', 'seats') order by organization_id desc, month"""
+        """select distinct organization_id, month, day_count, known_day_count, is_complete, finality, first_known_date,
+            complete_through
+        from marts.user_monthly_spend where organization_id in ('shrinking', 'seats', 'working')
+        order by organization_id, month"""
     )
+    february, march, april = (dt.date(2026, month, 1) for month in (2, 3, 4))
     assert rows == [
-        (dt.date(2026, 3, 1), "provisional", D, D + DAY),
-        (dt.date(2026, 4, 1), "provisional", D + 2 * DAY, D + 2 * DAY),
-        (dt.date(2026, 3, 1), "provisional", D, D),
+        ("seats", march, 31, 1, False, "incomplete", D, None),
+        ("shrinking", march, 31, 2, False, "incomplete", D, None),
+        ("shrinking", april, 30, 1, False, "incomplete", april, april),
+        ("working", february, 28, 28, True, "provisional", february, february + 27 * DAY),
+        ("working", march, 31, 31, True, "provisional", march, march + 30 * DAY),
+        ("working", april, 30, 1, False, "incomplete", april, april),
     ]
     assert built.query(
         "select complete_through from marts.user_monthly_spend where organization_id = 'usage-only'"

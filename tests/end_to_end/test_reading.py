@@ -9,7 +9,6 @@ import subprocess
 from decimal import Decimal
 
 import dagster as dg
-import pytest
 
 from tests.worlds import COMMAND
 
@@ -34,40 +33,6 @@ def test_a_query_prints_every_digit_as_a_table_as_json_and_as_csv(loaded):
         assert line["nothing"] == ""
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "update marts.cost_reconciliation set total_cents = 0",
-        "insert into claude_raw.pulls select * from claude_raw.pulls",
-        "delete from marts.fct_claude_costs",
-        "drop schema marts cascade",
-        "create table t as select 1",
-        "copy marts.fct_claude_costs to '{folder}/stolen.csv'",
-        "copy (select 1) to '{folder}/stolen.parquet' (format parquet)",
-        "attach '{folder}/data/onelens.duckdb' as working",
-        "from read_csv('{folder}/onelens.yaml')",
-        "from read_text('{folder}/onelens.yaml')",
-        "from '{folder}/onelens.yaml'",
-        "from read_csv('https://example.com/x.csv')",
-        "install httpfs",
-        "load httpfs",
-        "set enable_external_access = true",
-        "export database '{folder}/stolen'",
-        "select * from no_such_table",
-        "select",
-    ],
-)
-def test_a_query_can_only_read_the_serving_copy(loaded, sql):
-    before = loaded.serving.read_bytes()
-    answer = loaded.run("query", sql.format(folder=loaded.folder))
-    assert answer.exit_code == 2, answer.text
-    assert answer.stderr.startswith("Error: ")
-    assert answer.stdout == ""
-    assert "Traceback" not in answer.text
-    assert not list(loaded.folder.glob("stolen*"))
-    assert loaded.serving.read_bytes() == before
-
-
 def test_status_names_every_endpoint_of_every_organisation_as_complete(loaded):
     found = loaded.good("status", "--json").json["status"]
     assert len({(one["organization_id"], one["endpoint"]) for one in found}) == 36
@@ -77,7 +42,7 @@ def test_status_names_every_endpoint_of_every_organisation_as_complete(loaded):
     cost = next(one for one in found if one["endpoint"] == "cost_report")
     assert cost["first_day"] == "2026-10-15"
     assert 0 < cost["provisional_days"] <= 30
-    assert loaded.good("status").stdout.count("complete") >= 36
+    assert loaded.good("status", "--all").stdout.count("complete") >= 36
 
 
 def test_the_runs_of_commands_are_in_dagster_under_their_jobs_names(loaded):

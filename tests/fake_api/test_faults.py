@@ -47,6 +47,14 @@ def test_an_answer_fault_answers_with_its_error_and_then_is_over(
     assert fresh.get("users", **DAY).status_code == 200
 
 
+def test_days_before_a_date_can_be_refused(fresh: Reader) -> None:
+    inject(fresh, "too_early", value="2026-11-01", times=None)
+    assert fresh.refused("users", date="2026-10-31") == (
+        "The requested date is before the earliest available date 2026-11-01 of this organization."
+    )
+    assert fresh.get("users", date="2026-11-01").status_code == 200
+
+
 def test_a_fault_can_wait_for_a_page_in_the_middle(fresh: Reader) -> None:
     inject(fresh, "error_500", endpoint="user_cost_report", page=3)
     seen: list[requests.Response] = []

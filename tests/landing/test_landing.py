@@ -26,9 +26,11 @@ from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.api.windows import Window, windows
 from onelens_claude.errors import WarehouseError
 from onelens_claude.fake_api import Fault, Revision
+from onelens_claude.fake_api.faults import ANSWER_FAULTS
 from onelens_claude.landing import appending, fetching, landing
 from onelens_claude.landing.landing import DayStatus
 from onelens_claude.ledger.due import days_to_pull
+from onelens_claude.ledger.held import current_days
 from tests.organizations import organization
 from tests.places import days, small_pages
 
@@ -239,8 +241,8 @@ def test_days_nobody_can_have_are_not_asked_for(place, write_settings):
         ("unavailable", "the API holds nothing before 2026-01-01"),
         ("unavailable", "the settings' backfill_start is 2026-11-03"),
         ("loaded", ""),
-        ("unavailable", "2026-11-20 is not over yet (UTC)"),
-        ("unavailable", "2026-11-21 is not over yet (UTC)"),
+        ("late", "2026-11-20 is not over yet (UTC)"),
+        ("late", "2026-11-21 is not over yet (UTC)"),
     ]
     assert len(here.requests()) == 1
 
@@ -260,19 +262,19 @@ def test_pulling_a_revised_day_again_replaces_its_truth_and_no_other_days(place,
     assert_holds_the_truth(here)
 
 
-def test_an_older_pull_that_covers_more_does_not_come_back(place, set_now):
+def test_an_older_pull_that_covers_more_does_not_come_back_when_the_clock_goes_back(place, set_now):
     here = place()
+    revise = here.server.api.tenants[0].organization.add_revision
     here.land("user_cost_report", FIRST, LAST)
-    here.server.api.tenants[0].organization.add_revision(Revision(dt.date(2026, 11, 6), "down", percent=50))
+    revise(Revision(dt.date(2026, 11, 6), "down", percent=50))
     set_now("2026-11-20T13:00:00Z")
     here.land("user_cost_report", "2026-11-05", "2026-11-07")
-    set_now("2026-11-20T12:30:00Z")  # a landing that had asked earlier, and comes in later
-    here.server.api.tenants[0].organization.add_revision(Revision(dt.date(2026, 11, 6), "empty"))
+    assert_holds_the_truth(here)
+    revise(Revision(dt.date(2026, 11, 6), "empty"))
+    set_now("2026-11-20T12:30:00Z")
     here.land("user_cost_report", "2026-11-06")
-    assert (
-        here.query("select count(*) from claude_raw.user_cost_report_rows where activity_date = '2026-11-06'")[0][0] > 0
-    )
-    assert here.amount(where="activity_date = '2026-11-06'") > 0
+    assert here.amount(where="activity_date = '2026-11-06'") == 0
+    assert_holds_the_truth(here)
 
 
 # faults: one organisation's, recorded, and the earlier truth stands
@@ -448,10 +450,10 @@ def test_a_rate_limited_landing_loses_nothing(place):
 # days that are not there yet
 
 
-def test_days_not_there_yet_are_unavailable_in_the_apis_own_words(place):
+def test_days_not_there_yet_are_late_in_the_apis_own_words(place):
     here = place({"acme": organization(engagement_lag_days=4)})
     outcomes = here.land("users", "2026-11-10", "2026-11-19")
-    assert statuses(outcomes) == ["loaded"] * 7 + ["unavailable"] * 3
+    assert statuses(outcomes) == ["loaded"] * 7 + ["late"] * 3
     assert all("The latest available date is 2026-11-16." in one.reason for one in outcomes[7:])
     failed = here.query("select error_type, latest_available_day from claude_raw.pulls where status = 'failed'")
     assert set(failed) == {("not_yet_available", dt.date(2026, 11, 16))}
@@ -460,12 +462,60 @@ def test_days_not_there_yet_are_unavailable_in_the_apis_own_words(place):
 def test_of_a_window_the_days_that_are_there_are_loaded(place):
     here = place({"acme": organization(engagement_lag_days=4)})
     outcomes = here.land("summaries", "2026-11-10", "2026-11-19")
-    assert statuses(outcomes) == ["loaded"] * 7 + ["unavailable"] * 3
+    assert statuses(outcomes) == ["loaded"] * 7 + ["late"] * 3
     assert ledger(here) == [
         ("failed", "not_yet_available", dt.date(2026, 11, 17), dt.date(2026, 11, 20)),
         ("complete", None, dt.date(2026, 11, 10), dt.date(2026, 11, 17)),
     ]
     assert len(here.requests()) == 2
+
+
+def test_a_fetch_time_that_goes_backwards_is_a_warning(place, set_now, caplog):
+    here = place()
+    set_now("2026-11-22T12:00:00Z")
+    here.land("users", "2026-11-10")
+    assert "backwards" not in caplog.text
+    set_now("2026-11-20T12:00:00Z")
+    here.land("users", "2026-11-10")
+    assert "the newest pull was fetched at 2026-11-22 12:00 UTC" in caplog.text
+    (newest,) = here.query(f"select pull_sequence from ({current_days()})")
+    assert newest == (2,)
+
+
+# days before the oldest
+
+
+@pytest.mark.parametrize("endpoint", ["users", "chat_projects"])
+def test_days_before_the_apis_oldest_are_unavailable_and_the_others_are_loaded(place, endpoint):
+    """An organisation younger than the range: the days refused first do not stop the rest."""
+    here = place(faults=[Fault("too_early", value="2026-11-14", times=None)])
+    outcomes = here.land(endpoint, "2026-11-01", "2026-11-19")
+    assert statuses(outcomes) == ["unavailable"] * 13 + ["loaded"] * 6
+    assert all("the earliest available date 2026-11-14" in one.reason for one in outcomes[:13])
+    assert ledger(here)[0] == ("failed", "too_early", dt.date(2026, 11, 1), dt.date(2026, 11, 14))
+    assert len(here.requests()) == 7
+
+
+def test_a_window_is_trimmed_to_the_days_the_api_has(place):
+    here = place(
+        {"acme": organization(engagement_lag_days=4)}, faults=[Fault("too_early", value="2026-11-12", times=None)]
+    )
+    outcomes = here.land("summaries", "2026-11-10", "2026-11-19")
+    assert statuses(outcomes) == ["unavailable"] * 2 + ["loaded"] * 5 + ["late"] * 3
+    assert sorted(ledger(here)) == [
+        ("complete", None, dt.date(2026, 11, 12), dt.date(2026, 11, 17)),
+        ("failed", "not_yet_available", dt.date(2026, 11, 17), dt.date(2026, 11, 20)),
+        ("failed", "too_early", dt.date(2026, 11, 10), dt.date(2026, 11, 12)),
+    ]
+
+
+def test_a_window_refused_as_too_early_without_a_date_is_halved_until_the_others_are_loaded(place, monkeypatch):
+    monkeypatch.setitem(
+        ANSWER_FAULTS, "too_early", (400, "The requested range is older than the data of this organization.")
+    )
+    here = place(faults=[Fault("too_early", value="2026-10-08", times=None)])
+    outcomes = here.land("cost_report", "2026-10-01", "2026-10-19")
+    assert statuses(outcomes) == ["unavailable"] * 7 + ["loaded"] * 12
 
 
 def test_a_shortened_window_that_fails_is_a_failure(place):
@@ -486,12 +536,12 @@ def test_a_latest_day_that_moves_back_between_two_requests_is_followed(place):
 
     api.answer = answer
     outcomes = here.land("summaries", "2026-11-10", "2026-11-19")
-    assert statuses(outcomes) == ["loaded"] * 7 + ["unavailable"] * 3
+    assert statuses(outcomes) == ["loaded"] * 7 + ["late"] * 3
 
 
 def test_when_no_day_of_a_window_is_there_all_are_unavailable(place):
     here = place({"acme": organization(engagement_lag_days=4)})
-    assert set(statuses(here.land("summaries", "2026-11-18", "2026-11-19"))) == {"unavailable"}
+    assert set(statuses(here.land("summaries", "2026-11-18", "2026-11-19"))) == {"late"}
 
 
 # new and old forms
@@ -622,9 +672,10 @@ def test_a_disk_that_fills_up_ends_the_landing_with_one_clear_error(place, full,
 
 
 INTERRUPTED = """
-import datetime as dt, sys
+import datetime as dt, signal
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.orchestration.resources import Onelens
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 print("begins", flush=True)
 try:
     Onelens().landing("users").land(ENDPOINTS["users"], {"acme": [dt.date(2026, 11, day) for day in range(1, 20)]})

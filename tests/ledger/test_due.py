@@ -49,6 +49,14 @@ def test_a_day_whose_answer_did_not_reach_its_end_is_due(connection, pulled):
     assert due(connection) == ["11-18", "11-19"]
 
 
+def test_a_day_pulled_by_a_clock_that_was_fast_is_due(connection, pulled):
+    pulled("user_cost_report", "10-18", "10-19", "11-22T12:00")
+    pulled("user_cost_report", "10-20", "11-19", "11-20T12:00")
+    assert due(connection) == ["10-18", "10-19"]
+    pulled("user_cost_report", "10-18", "10-19", "11-20T12:00")
+    assert due(connection) == []
+
+
 def test_a_cost_day_is_due_once_more_when_it_can_no_longer_change(connection, pulled):
     pulled("user_cost_report", "10-18", "11-18", "11-19T12:00")
     pulled("user_cost_report", "11-19", "11-19", "11-20T12:00")
@@ -151,3 +159,47 @@ def test_rows_that_only_break_the_total_down_are_not_added_to_it(connection, cos
         "insert into claude_raw.cost_report_rows select * replace ('detail' as query) from claude_raw.cost_report_rows"
     )
     assert overdrawn(connection, "11-01") == ["11-01"]
+
+
+@pytest.fixture
+def group(connection: duckdb.DuckDBPyConnection) -> Callable[..., None]:
+    """Return what adds a group of a product to the newest answer of a day."""
+
+    def add(when: str, amount: str, product: str | None, query: str = "detail", endpoint: str = "cost_report") -> None:
+        connection.execute(
+            f"""insert into claude_raw.{endpoint}_rows
+                (pull_id, organization_id, page_number, query, activity_date, product, amount)
+            select pull_id, organization_id, 1, ?, window_start, ?, ? from claude_raw.pulls
+            where endpoint = ? and window_start = ? order by pull_sequence desc limit 1""",
+            [query, product, amount, endpoint, day(when)],
+        )
+
+    return add
+
+
+def test_a_credit_of_the_organisation_is_no_overdraft(connection, costs, group):
+    costs("11-01", "95", "100")  # a group below zero
+    group("11-01", "100", None)
+    group("11-01", "-5", "other")
+    costs("11-02", "95", "100")  # a total below its groups
+    group("11-02", "100", None)
+    costs("11-03", "-5")  # a total below zero, and nothing else
+    costs("11-04", "95", "100")  # by product, where the cap hides the group; a piece lists one again
+    group("11-04", "60", "chat")
+    group("11-04", "60", "chat", "detail:products[]=chat")
+    group("11-04", "100", "chat", "by_product")
+    group("11-04", "-5", None, "by_product")
+    assert overdrawn(connection, "11-01", "11-02", "11-03", "11-04") == []
+
+
+def test_users_beyond_a_credit_are_an_overdraft(connection, costs, group):
+    costs("11-01", "95", "100.02")
+    group("11-01", "100", None)
+    group("11-01", "-5", "other")
+    costs("11-02", "50", "60")  # the total falls, and so does a group below what its users cost
+    group("11-02", "50", None)
+    group("11-02", "30", "chat")
+    costs("11-03", "95")  # a credit is no room for users who are not in the report
+    group("11-03", "100", "chat")
+    group("11-03", "100.02", "other", endpoint="user_cost_report")
+    assert overdrawn(connection, "11-01", "11-02", "11-03") == ["11-01", "11-02", "11-03"]

@@ -27,8 +27,8 @@ def test_nothing_is_held_before_the_first_pull(connection):
 
 def test_each_day_is_held_by_its_newest_complete_pull(connection, pulled):
     pulled("user_cost_report", "11-01", "11-05", "11-10")
-    pulled("user_cost_report", "11-03", "11-03", "11-12")
     pulled("user_cost_report", "11-02", "11-06", "11-11")
+    pulled("user_cost_report", "11-03", "11-03", "11-12")
     assert held(connection, "11-01", "11-30") == {
         "11-01": "11-10", "11-02": "11-11", "11-03": "11-12", "11-04": "11-11", "11-05": "11-11", "11-06": "11-11",
     }  # fmt: skip
@@ -44,8 +44,9 @@ def test_failed_pulls_other_endpoints_and_other_organisations_hold_nothing(conne
     assert first_expected_day(connection, "acme", COST) == day("11-01")  # asked for, though it failed
 
 
-def test_of_pulls_at_the_same_moment_the_later_in_the_ledger_counts(connection, pulled):
-    pulled("user_cost_report", "11-01", "11-01", "11-10", refreshed_at="11-01")
+@pytest.mark.parametrize("clock_of_the_first", ["11-10", "11-12"], ids=["right", "two days fast"])
+def test_of_two_pulls_the_later_in_the_ledger_counts_whatever_the_clock_said(connection, pulled, clock_of_the_first):
+    pulled("user_cost_report", "11-01", "11-01", clock_of_the_first, refreshed_at="11-01")
     pulled("user_cost_report", "11-01", "11-01", "11-10", refreshed_at="11-09")
     assert held_days(connection, "acme", COST, day("11-01"), day("11-01"))[day("11-01")].data_refreshed_at == moment(
         "11-09"

@@ -10,7 +10,9 @@ import pytest
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.clock import naive_utc, utc_now
 from onelens_claude.fake_api import Fault
-from onelens_claude.ledger.status import State, all_statuses, endpoint_status, in_spans, missing_days
+from onelens_claude.ledger.due import days_to_pull
+from onelens_claude.ledger.status import all_statuses, endpoint_status, in_spans, missing_days
+from onelens_claude.states import EndpointState
 from tests.organizations import organization
 from tests.places import days
 
@@ -28,7 +30,7 @@ def test_what_was_never_asked_for_is_told_from_gaps(place):
     here = place()
     one = status(here)
     assert (one.state, one.is_complete, one.complete_through, one.in_words()) == (
-        State.NEVER_PULLED, False, None, "acme: never pulled (run a backfill)",
+        EndpointState.NEVER_PULLED, False, None, "acme: never pulled (run a backfill)",
     )  # fmt: skip
 
 
@@ -37,7 +39,7 @@ def test_everything_up_to_the_newest_possible_day_is_complete(place):
     here.land("user_cost_report", "2026-11-01", "2026-11-19")
     one = status(here)
     assert (one.state, one.is_complete, one.first_day, one.complete_through) == (
-        State.COMPLETE,
+        EndpointState.COMPLETE,
         True,
         days("2026-11-01", "2026-11-01")[0],
         dt.date(2026, 11, 19),
@@ -54,7 +56,7 @@ def test_everything_up_to_the_newest_possible_day_is_complete(place):
 def test_empty_days_are_complete(place):
     here = place({"acme": organization(first_day=dt.date(2026, 11, 19))})
     here.land("user_cost_report", "2026-11-01", "2026-11-19")
-    assert status(here).state is State.COMPLETE
+    assert status(here).state is EndpointState.COMPLETE
 
 
 def test_missing_days_are_gaps(place):
@@ -62,7 +64,7 @@ def test_missing_days_are_gaps(place):
     here.land("user_cost_report", "2026-11-10", "2026-11-12")
     here.land("user_cost_report", "2026-11-15", "2026-11-19")
     one = status(here)
-    assert (one.state, one.is_complete, one.complete_through) == (State.GAPS, False, dt.date(2026, 11, 12))
+    assert (one.state, one.is_complete, one.complete_through) == (EndpointState.GAPS, False, dt.date(2026, 11, 12))
     assert one.gaps == tuple(days("2026-11-13", "2026-11-14"))
     assert one.in_words() == "acme: gaps, complete up to 2026-11-12, missing 2026-11-13..2026-11-14 (2 days)"
 
@@ -71,7 +73,12 @@ def test_days_that_are_not_aggregated_yet_are_late_and_nothing_is_wrong(place):
     here = place({"acme": organization(engagement_lag_days=4)})
     here.land("users", "2026-11-10", "2026-11-19")
     one = status(here, "users")
-    assert (one.state, one.is_complete, one.complete_through, one.gaps) == (State.LATE, True, dt.date(2026, 11, 16), ())
+    assert (one.state, one.is_complete, one.complete_through, one.gaps) == (
+        EndpointState.LATE,
+        True,
+        dt.date(2026, 11, 16),
+        (),
+    )
     assert "is not available yet" in one.reason
 
 
@@ -79,7 +86,7 @@ def test_days_that_stay_away_too_long_become_gaps(place):
     here = place({"acme": organization(engagement_lag_days=9)})
     here.land("users", "2026-11-08", "2026-11-19")
     one = status(here, "users")
-    assert one.state is State.GAPS
+    assert one.state is EndpointState.GAPS
     assert one.gaps[0] == dt.date(2026, 11, 12)
     assert not one.is_complete
 
@@ -88,9 +95,9 @@ def test_days_that_stay_away_too_long_become_gaps(place):
 @pytest.mark.parametrize(
     ("moment", "state"),
     [
-        ("2026-11-21T10:00:00Z", State.DUE),
-        ("2026-11-21T11:59:59Z", State.DUE),
-        ("2026-11-21T12:00:00Z", State.GAPS),
+        ("2026-11-21T10:00:00Z", EndpointState.DUE),
+        ("2026-11-21T11:59:59Z", EndpointState.DUE),
+        ("2026-11-21T12:00:00Z", EndpointState.GAPS),
     ],
 )
 def test_yesterday_is_due_until_noon_and_a_gap_from_then_on(place, set_now, endpoint, moment, state):
@@ -98,8 +105,12 @@ def test_yesterday_is_due_until_noon_and_a_gap_from_then_on(place, set_now, endp
     here.land(endpoint, "2026-11-10", "2026-11-19")
     set_now(moment)
     one = status(here, endpoint)
-    assert (one.state, one.is_complete, one.complete_through) == (state, state is State.DUE, dt.date(2026, 11, 19))
-    assert one.gaps == (() if state is State.DUE else (dt.date(2026, 11, 20),))
+    assert (one.state, one.is_complete, one.complete_through) == (
+        state,
+        state is EndpointState.DUE,
+        dt.date(2026, 11, 19),
+    )
+    assert one.gaps == (() if state is EndpointState.DUE else (dt.date(2026, 11, 20),))
 
 
 def test_after_midnight_cost_is_due_and_engagement_complete_because_its_day_is_not_aggregated(place, set_now):
@@ -107,7 +118,10 @@ def test_after_midnight_cost_is_due_and_engagement_complete_because_its_day_is_n
     for endpoint in ("user_cost_report", "users"):
         here.land(endpoint, "2026-11-10", "2026-11-19")
     set_now("2026-11-21T00:00:00Z")
-    assert [status(here, one).state for one in ("user_cost_report", "users")] == [State.DUE, State.COMPLETE]
+    assert [status(here, one).state for one in ("user_cost_report", "users")] == [
+        EndpointState.DUE,
+        EndpointState.COMPLETE,
+    ]
 
 
 def test_a_morning_hides_no_older_gap_and_no_refusal(place, set_now):
@@ -115,21 +129,36 @@ def test_a_morning_hides_no_older_gap_and_no_refusal(place, set_now):
     here.land("user_cost_report", "2026-11-10", "2026-11-18")
     set_now("2026-11-21T06:00:00Z")
     one = status(here)
-    assert (one.state, one.gaps) == (State.GAPS, (dt.date(2026, 11, 19),))
+    assert (one.state, one.gaps) == (EndpointState.GAPS, (dt.date(2026, 11, 19),))
     here.land("user_cost_report", "2026-11-19")
     here.server.api.faults.add(Fault("forbidden", times=None))
     here.land("user_cost_report", "2026-11-20")
-    assert status(here).state is State.FORBIDDEN
+    assert status(here).state is EndpointState.FORBIDDEN
 
 
-def test_one_endpoint_asks_whether_engagement_is_there_and_all_know(place):
+def test_each_endpoint_is_late_in_its_own_words(place):
     here = place({"acme": organization(engagement_lag_days=4)})
-    onelens = here.onelens
     for endpoint in ("users", "skills"):
-        landing = onelens.landing(endpoint)
-        landing.land(ENDPOINTS[endpoint], {"acme": days("2026-11-10", "2026-11-19")})
-    assert len(here.requests("skills")) == 7
-    assert status(here, "skills").state is State.LATE
+        here.land(endpoint, "2026-11-10", "2026-11-19")
+        one = status(here, endpoint)
+        assert (one.state, one.reason.startswith(f"acme: {endpoint} ")) == (EndpointState.LATE, True)
+    failed = here.query("select endpoint, error_message, request_id from claude_raw.pulls where status = 'failed'")
+    assert all(f"acme: {endpoint} " in message for endpoint, message, _ in failed)
+    assert len({request_id for *_, request_id in failed}) == len(failed) >= 2
+
+
+@pytest.mark.parametrize("endpoint", ["users", "summaries", "cost_report"])
+def test_days_before_the_apis_oldest_are_no_gaps_and_not_due(place, endpoint):
+    here = place(faults=[Fault("too_early", value="2026-11-14", times=None)])
+    here.land(endpoint, "2026-11-01", "2026-11-19")
+    one = status(here, endpoint)
+    assert (one.state, one.gaps, one.complete_through) == (EndpointState.COMPLETE, (), dt.date(2026, 11, 19))
+    with here.onelens.warehouse().writer() as connection:
+        assert days_to_pull(connection, "acme", ENDPOINTS[endpoint], revision_days=30) == []
+        began = utc_now() - dt.timedelta(hours=1)
+        span = (dt.date(2026, 11, 1), dt.date(2026, 11, 19))
+        acme = here.settings.organization("acme")
+        assert missing_days(connection, acme, ENDPOINTS[endpoint], span, since=began, now=utc_now()) is None
 
 
 def test_what_the_api_no_longer_holds_is_no_gap(place, set_now):
@@ -159,7 +188,7 @@ def test_an_endpoint_that_a_killed_backfill_did_not_reach_has_the_gaps_of_the_ot
     here = place()
     here.land("chat_projects", "2026-11-10", "2026-11-19")
     one = status(here)
-    assert (one.state, one.gaps) == (State.NEVER_PULLED, tuple(days("2026-11-10", "2026-11-19")))
+    assert (one.state, one.gaps) == (EndpointState.NEVER_PULLED, tuple(days("2026-11-10", "2026-11-19")))
     assert status(here, "plugins").gaps == ()  # optional: begins when it is switched on
 
 
@@ -198,23 +227,23 @@ def test_a_hole_behind_late_days_is_a_gap(place):
     here.land("users", "2026-11-10", "2026-11-12")
     here.land("users", "2026-11-15", "2026-11-19")
     one = status(here, "users")
-    assert (one.state, one.gaps) == (State.GAPS, tuple(days("2026-11-13", "2026-11-14")))
+    assert (one.state, one.gaps) == (EndpointState.GAPS, tuple(days("2026-11-13", "2026-11-14")))
 
 
 def test_answers_that_do_not_reach_the_end_of_the_day_are_incomplete(place):
     here = place({"acme": organization(cost_lag=dt.timedelta(hours=30))})
     here.land("user_cost_report", "2026-11-10", "2026-11-19")
     one = status(here)
-    assert (one.state, one.is_complete, one.complete_through) == (State.INCOMPLETE, True, dt.date(2026, 11, 18))
+    assert (one.state, one.is_complete, one.complete_through) == (EndpointState.INCOMPLETE, True, dt.date(2026, 11, 18))
 
 
 @pytest.mark.parametrize(
     ("kind", "state"),
     [
-        ("forbidden", State.FORBIDDEN),
-        ("unauthorized", State.FORBIDDEN),
-        ("error_500", State.FAILED),
-        ("bad_amount", State.FAILED),
+        ("forbidden", EndpointState.FORBIDDEN),
+        ("unauthorized", EndpointState.FORBIDDEN),
+        ("error_500", EndpointState.FAILED),
+        ("bad_amount", EndpointState.FAILED),
     ],
 )
 def test_a_newest_attempt_that_failed_is_told_with_its_reason(place, kind, state):
@@ -232,7 +261,7 @@ def test_a_failure_that_was_mended_is_no_state(place):
     here = place(faults=[Fault("forbidden")])
     here.land("user_cost_report", "2026-11-10", "2026-11-19")
     here.land("user_cost_report", "2026-11-10", "2026-11-19")
-    assert (status(here).state, status(here).reason) == (State.COMPLETE, "")
+    assert (status(here).state, status(here).reason) == (EndpointState.COMPLETE, "")
 
 
 def test_days_stay_provisional_until_they_can_no_longer_change(place, set_now):
@@ -249,6 +278,6 @@ def test_every_organisation_and_endpoint_has_a_status(place):
     with here.onelens.warehouse().writer() as connection:
         found = all_statuses(connection, here.settings, utc_now())
     assert len({(one.organization_id, one.endpoint) for one in found}) == len(found) >= 18
-    assert [(one.organization_id, one.endpoint) for one in found if one.state is not State.NEVER_PULLED] == [
+    assert [(one.organization_id, one.endpoint) for one in found if one.state is not EndpointState.NEVER_PULLED] == [
         ("globex", "users")
     ]

@@ -5,6 +5,8 @@ select
     organization_id,
     activity_date,
     query,
+    product as reported_product,
+    model as reported_model,
     {{ product_name("product") }} as product,
     {{ model_name("model") }} as model,
     context_window,

@@ -31,8 +31,11 @@ select
     pull_id,
     pull_sequence,
     fetched_at,
-    lead(fetched_at) over (
-        partition by endpoint, organization_id, activity_date order by fetched_at, pull_sequence
+    -- the ledger's sequence is the order, not the clock: a pull made while it was fast ends with the next
+    min(fetched_at) over (
+        partition by endpoint, organization_id, activity_date
+        order by pull_sequence
+        rows between 1 following and unbounded following
     ) as superseded_at,
     data_refreshed_at,
     api_organization_id,

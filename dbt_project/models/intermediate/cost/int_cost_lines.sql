@@ -8,6 +8,7 @@ with
             user_id,
             'user' as attribution,
             true as is_placed,
+            'key' as reported_grain,
             {{ cost_dimensions() }},
             amount_cents,
             list_amount_cents
@@ -21,6 +22,7 @@ with
             cast(null as varchar) as user_id,
             'unattributed' as attribution,
             is_placed,
+            reported_grain,
             {{ cost_dimensions() }},
             amount_cents,
             list_amount_cents

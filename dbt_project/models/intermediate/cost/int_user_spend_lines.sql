@@ -6,7 +6,7 @@
     )
 }}
 {%- set amounts = ["amount_cents", "list_amount_cents"] %}
-{%- set counters = token_counters() + ["total_tokens", "web_search_requests", "requests"] %}
+{%- set counters = token_counters() + ["total_tokens", "web_search_requests"] %}
 
 with
     -- cost and usage in one shape; what the other side does not know is null
@@ -18,7 +18,7 @@ with
             product,
             model,
             {{ amounts | join(", ") }},
-            {% for counter in counters %}
+            {% for counter in counters + ["requests"] %}
                 cast(null as bigint) as {{ counter }}{{ "," if not loop.last }}
             {% endfor %}
         from {{ ref("fct_claude_costs") }}
@@ -31,7 +31,8 @@ with
             product,
             model,
             {% for amount in amounts %} cast(null as decimal(38, 12)) as {{ amount }}, {% endfor %}
-            {{ counters | join(", ") }}
+            {{ counters | join(", ") }},
+            requests
         from {{ ref("fct_claude_usage") }}
         where attribution = 'user' and {{ is_touched() }}
     )
@@ -44,6 +45,7 @@ select
     model,
     {{ sums_of(amounts) }},
     {% for counter in counters %} cast(sum({{ counter }}) as bigint) as {{ counter }}, {% endfor %}
+    cast({{ sum_of_requests() }} as bigint) as requests,
     {{ built_through_sequence(["fct_claude_costs", "fct_claude_usage"]) }} as built_through_sequence
 from lines
 group by organization_id, activity_date, user_id, product, model

@@ -1,6 +1,6 @@
 with
     answers as (
-        select answers.*, pulls.fetched_at, pulls.pull_sequence
+        select answers.*, pulls.pull_sequence
         from {{ ref("stg_project_answers") }} as answers
         inner join {{ ref("stg_pulls") }} as pulls on answers.pull_id = pulls.pull_id
         where pulls.status = 'complete'
@@ -10,12 +10,11 @@ with
         select
             *,
             row_number() over (
-                partition by organization_id, project_id
-                order by fetched_at desc, pull_sequence desc, activity_date desc
+                partition by organization_id, project_id order by pull_sequence desc, activity_date desc
             ) as newest_rank,
             row_number() over (
                 partition by organization_id, project_id, created_by_user_id is not null
-                order by fetched_at desc, pull_sequence desc, activity_date desc
+                order by pull_sequence desc, activity_date desc
             ) as creator_rank
         from answers
     ),

@@ -7,7 +7,7 @@
 
 with
     new_pulls as (
-        select pull_id, organization_id, pull_sequence, fetched_at, window_start, window_end
+        select pull_id, organization_id, pull_sequence, window_start, window_end
         from {{ ref("stg_pulls") }}
         where
             status = 'complete' and endpoint in ('user_cost_report', 'user_usage_report', 'users')
@@ -47,11 +47,7 @@ with
             reported_states.is_account_state_reported,
             reported_states.first_activity_date,
             reported_states.last_activity_date,
-            {{
-                observation(
-                    "new_pulls.fetched_at", "new_pulls.pull_sequence", "reported_states.last_activity_date"
-                )
-            }} as newest
+            {{ observation("new_pulls.pull_sequence", "reported_states.last_activity_date") }} as newest
         from reported_states
         inner join new_pulls on reported_states.pull_id = new_pulls.pull_id
         {% if is_continued %}
@@ -60,7 +56,7 @@ with
                 {{ state }},
                 first_activity_date,
                 last_activity_date,
-                {{ observation("fetched_at", "pull_sequence", "newest_activity_date") }} as newest
+                {{ observation("pull_sequence", "newest_activity_date") }} as newest
             from {{ this }}
         {% endif %}
     ),
@@ -79,7 +75,6 @@ select
     {{ state }},
     first_activity_date,
     last_activity_date,
-    newest.fetched_at as fetched_at,
     newest.pull_sequence as pull_sequence,
     newest.activity_date as newest_activity_date
 from states

@@ -6,6 +6,7 @@
     )
 }}
 {%- set amounts = ["", "list_"] %}
+{%- set group_grains = ["key", "product_model", "product"] %}
 
 with
     days as (select * from {{ ref("int_cost_days") }} where {{ is_touched() }}),
@@ -36,16 +37,49 @@ with
         select * from {{ ref("fct_claude_costs") }} where attribution = 'unattributed' and {{ is_touched() }}
     ),
 
-    report_totals as (
+    report_sums as (
         select
             organization_id,
             activity_date,
-            sum(case when grain = 'day' then amount_cents end) as total_cents,
-            sum(case when grain = 'day' then list_amount_cents end) as list_total_cents,
+            {% for list in amounts %}
+                sum(case when grain = 'day' then {{ list }}amount_cents end) as {{ list }}total_cents,
+                {% for grain in group_grains %}
+                    coalesce(
+                        sum(case when grain = '{{ grain }}' then {{ list }}amount_cents end), 0
+                    ) as {{ list }}{{ grain }}_cents,
+                    coalesce(
+                        sum(
+                            case
+                                when grain = '{{ grain }}' and {{ list }}amount_cents < 0
+                                then {{ list }}amount_cents
+                            end
+                        ),
+                        0
+                    ) as {{ list }}{{ grain }}_credit_cents,
+                {% endfor %}
+            {% endfor %}
             count(case when is_whole_detail then 1 end) >= {{ var("group_cap") }} as capped,
             min(cast(is_list_amount_known as integer)) = 1 as is_list_amount_known
         from answers
         group by organization_id, activity_date
+    ),
+
+    -- what the report itself takes back: groups below zero, and a total below what its groups add up to
+    report_totals as (
+        select
+            *,
+            {% for list in amounts %}
+                least(
+                    {% for grain in group_grains %}
+                        {{ list }}{{ grain }}_credit_cents + case
+                            when {{ list }}total_cents < {{ list }}{{ grain }}_cents
+                            then {{ list }}total_cents - {{ list }}{{ grain }}_cents
+                            else 0
+                        end {{ "," if not loop.last }}
+                    {% endfor %}
+                ) as {{ list }}credit_cents{{ "," if not loop.last }}
+            {% endfor %}
+        from report_sums
     ),
 
     user_totals as (
@@ -87,6 +121,9 @@ with
                 case
                     when days.user_pull_id is not null then coalesce(user_totals.{{ list }}user_cents, 0)
                 end as {{ list }}user_cents,
+                case
+                    when days.total_pull_id is not null then coalesce(report_totals.{{ list }}credit_cents, 0)
+                end as {{ list }}credit_cents,
                 {% for part in ["unattributed", "placed", "unplaced", "negative_remainder"] %}
                     case
                         when days.total_pull_id is not null
@@ -125,6 +162,7 @@ select
         {{ list }}placed_cents,
         {{ list }}unplaced_cents,
         {{ list }}negative_remainder_cents,
+        cast({{ list }}credit_cents as decimal(38, 12)) as {{ list }}credit_cents,
     {% endfor %}
     capped,
     is_list_amount_known,
@@ -134,11 +172,10 @@ select
         when user_pull_id is null
         then 'missing_users'
         when
-            negative_remainder_cents < - cast('{{ var("remainder_dust_cents") }}' as decimal(38, 12))
+            negative_remainder_cents - credit_cents < - {{ remainder_dust() }}
             or (
                 is_list_amount_known
-                and list_negative_remainder_cents
-                < - cast('{{ var("remainder_dust_cents") }}' as decimal(38, 12))
+                and list_negative_remainder_cents - list_credit_cents < - {{ remainder_dust() }}
             )
         then 'negative_remainder'
         else 'exact'

@@ -39,13 +39,13 @@ with
         select
             *,
             row_number() over (
-                partition by organization_id, activity_date order by fetched_at, pull_sequence
+                partition by organization_id, activity_date order by pull_sequence
             ) as revision_number,
             lag(total_cents) over (
-                partition by organization_id, activity_date order by fetched_at, pull_sequence
+                partition by organization_id, activity_date order by pull_sequence
             ) as previous_total_cents,
             lag(list_total_cents) over (
-                partition by organization_id, activity_date order by fetched_at, pull_sequence
+                partition by organization_id, activity_date order by pull_sequence
             ) as previous_list_total_cents
         from revisions
     )

@@ -10,7 +10,7 @@
 }}
 
 with
-    days_with_rests as ({{ days_with_rests() }}),
+    partly_detailed_days as ({{ partly_detailed_days() }}),
 
     -- on such a day, what no user is behind has tokens whose cost is not reported, or the other way round
     {% for lines, fact in [("cost_lines", "fct_claude_costs"), ("usage_lines", "fct_claude_usage")] %}
@@ -22,7 +22,7 @@ with
                 and (
                     attribution = 'user'
                     or (organization_id, activity_date)
-                    not in (select organization_id, activity_date from days_with_rests)
+                    not in (select organization_id, activity_date from partly_detailed_days)
                 )
         ),
     {% endfor %}

@@ -15,6 +15,7 @@ select
     user_id,
     attribution,
     is_placed,
+    reported_grain,
     {{ cost_dimensions() }},
     amount_cents,
     list_amount_cents,

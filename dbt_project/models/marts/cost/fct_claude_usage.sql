@@ -14,6 +14,7 @@ select
     user_id,
     attribution,
     is_placed,
+    reported_grain,
     {{ usage_dimensions() }},
     {% for counter in token_counters() + ["web_search_requests"] %}
         cast({{ counter }} as bigint) as {{ counter }},

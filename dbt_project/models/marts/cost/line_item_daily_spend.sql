@@ -10,7 +10,7 @@
 }}
 
 with
-    days_with_rests as ({{ days_with_rests() }}),
+    partly_detailed_days as ({{ partly_detailed_days() }}),
 
     cost_items as (
         select
@@ -22,6 +22,10 @@ with
             sum(case when attribution = 'unattributed' then amount_cents else 0 end) as unattributed_cents,
             sum(case when attribution = 'user' then amount_cents end) as user_amount_cents,
             sum(case when attribution = 'user' then list_amount_cents end) as user_list_amount_cents,
+            sum(case when token_type is null then amount_cents else 0 end) as untyped_cents,
+            sum(
+                case when attribution = 'unattributed' and token_type is null then amount_cents else 0 end
+            ) as unattributed_untyped_cents,
             count(distinct user_id) as user_count
         from {{ ref("fct_claude_costs") }}
         where {{ is_touched() }}
@@ -52,7 +56,23 @@ with
             case
                 when cost_type = 'web_search' then usage_totals.user_web_search_requests
             end as user_web_search_requests,
-            days_with_rests.activity_date is not null as has_rests,
+            partly_detailed_days.activity_date is not null as is_partly_detailed,
+            case
+                when cost_type is null
+                then amount_cents
+                when cost_type = 'tokens'
+                then
+                    untyped_cents + case
+                        when partly_detailed_days.activity_date is not null
+                        then unattributed_cents - unattributed_untyped_cents
+                        else 0
+                    end
+                when cost_type = 'web_search'
+                then
+                    case
+                        when partly_detailed_days.activity_date is not null then unattributed_cents else 0
+                    end
+            end as unpriced_cents,
             days.finality
         from cost_items
         inner join
@@ -64,9 +84,9 @@ with
             on cost_items.organization_id = usage_totals.organization_id
             and cost_items.activity_date = usage_totals.activity_date
         left join
-            days_with_rests
-            on cost_items.organization_id = days_with_rests.organization_id
-            and cost_items.activity_date = days_with_rests.activity_date
+            partly_detailed_days
+            on cost_items.organization_id = partly_detailed_days.organization_id
+            and cost_items.activity_date = partly_detailed_days.activity_date
         left join
             {{ ref("dim_claude_organizations") }} as organizations
             on cost_items.organization_id = organizations.organization_id
@@ -81,9 +101,11 @@ select
     list_amount_cents,
     list_amount_cents - amount_cents as discount_cents,
     unattributed_cents,
+    cast(unpriced_cents as decimal(38, 12)) as unpriced_cents,
     {{ cents_to_usd("amount_cents") }} as amount_usd,
     {{ cents_to_usd("list_amount_cents") }} as list_amount_usd,
     {{ cents_to_usd("list_amount_cents - amount_cents") }} as discount_usd,
+    {{ cents_to_usd("unpriced_cents") }} as unpriced_usd,
     cast(total_tokens as bigint) as total_tokens,
     cast(web_search_requests as bigint) as web_search_requests,
     -- cents per search x 10 = dollars per thousand searches; of users alone where others' searches may have
@@ -93,7 +115,7 @@ select
         case
             when plan = 'seat'
             then null
-            when has_rests
+            when is_partly_detailed
             then
                 {{
                     divide_rounded(

@@ -9,12 +9,13 @@
     )
 }}
 
-with {{ daily_spend(["model"]) }}
+with {{ daily_spend({"model": "model", "is_placed": "reported_grain in ('key', 'product_model')"}) }}
 
 select
     organization_id,
     activity_date,
     model,
+    is_placed,
     plan,
     {{ daily_spend_amounts() }},
     {{ daily_spend_counts() }},

@@ -9,12 +9,13 @@
     )
 }}
 
-with {{ daily_spend(["product"]) }}
+with {{ daily_spend({"product": "product", "is_placed": "reported_grain <> 'day'"}) }}
 
 select
     organization_id,
     activity_date,
     product,
+    is_placed,
     plan,
     {{ daily_spend_amounts() }},
     {{ daily_spend_counts() }},

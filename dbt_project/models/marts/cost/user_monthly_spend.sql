@@ -14,6 +14,9 @@ with {{ user_spend("month", ref("int_spend_months")) }}
 
 select
     user_spend.*,
+    periods.day_count,
+    periods.known_day_count,
+    periods.is_complete,
     periods.finality,
     periods.first_known_date,
     periods.complete_through,

@@ -10,10 +10,7 @@ with
             first_value(connector_display_name) over (
                 partition by connectors.organization_id, connectors.connector_name
                 order by
-                    connector_display_name is null,
-                    pulls.fetched_at desc,
-                    pulls.pull_sequence desc,
-                    connectors.activity_date desc
+                    connector_display_name is null, pulls.pull_sequence desc, connectors.activity_date desc
             ) as latest_connector_display_name
         from connectors
         inner join

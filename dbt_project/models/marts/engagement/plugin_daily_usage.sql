@@ -9,11 +9,7 @@ with
             pulls.finality,
             first_value(plugin_id) over (
                 partition by plugins.organization_id, plugins.plugin_name
-                order by
-                    plugin_id is null,
-                    pulls.fetched_at desc,
-                    pulls.pull_sequence desc,
-                    plugins.activity_date desc
+                order by plugin_id is null, pulls.pull_sequence desc, plugins.activity_date desc
             ) as latest_plugin_id
         from plugins
         inner join

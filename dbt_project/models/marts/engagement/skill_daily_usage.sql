@@ -10,11 +10,7 @@ with
             {% for column in ["skill_display_name", "share_status"] %}
                 first_value({{ column }}) over (
                     partition by skills.organization_id, skills.skill_name
-                    order by
-                        {{ column }} is null,
-                        pulls.fetched_at desc,
-                        pulls.pull_sequence desc,
-                        skills.activity_date desc
+                    order by {{ column }} is null, pulls.pull_sequence desc, skills.activity_date desc
                 ) as latest_{{ column }}{{ "," if not loop.last }}
             {% endfor %}
         from skills

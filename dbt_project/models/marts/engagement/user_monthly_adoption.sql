@@ -34,6 +34,7 @@ with
             spine.month,
             spine.is_complete,
             spine.is_lookback_complete,
+            spine.day_count,
             spine.known_day_count,
             spine.finality,
             spine.first_known_activity_date,
@@ -75,6 +76,7 @@ select
     {% endfor %} as surface_count,
     {% for surface in surfaces() %} {{ surface }}_active_day_count, {% endfor %}
     {% for event in events %} {{ event }}, {% endfor %}
+    day_count,
     known_day_count,
     is_complete,
     finality

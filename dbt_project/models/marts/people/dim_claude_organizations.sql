@@ -5,9 +5,7 @@ with
         select
             organization_id,
             api_organization_id,
-            row_number() over (
-                partition by organization_id order by fetched_at desc, pull_sequence desc
-            ) as newest_rank
+            row_number() over (partition by organization_id order by pull_sequence desc) as newest_rank
         from {{ ref("stg_pull_days") }}
         where api_organization_id is not null
     ),

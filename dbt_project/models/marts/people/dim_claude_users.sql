@@ -7,15 +7,15 @@ with
             *,
             row_number() over (
                 partition by organization_id, user_id, is_account_state_reported
-                order by fetched_at desc, pull_sequence desc, newest_activity_date desc, email, name
+                order by pull_sequence desc, newest_activity_date desc, email, name
             ) as state_rank,
             row_number() over (
                 partition by organization_id, user_id, name is not null
-                order by fetched_at desc, pull_sequence desc, newest_activity_date desc, name
+                order by pull_sequence desc, newest_activity_date desc, name
             ) as name_rank,
             row_number() over (
                 partition by organization_id, user_id, email is not null
-                order by fetched_at desc, pull_sequence desc, newest_activity_date desc, email
+                order by pull_sequence desc, newest_activity_date desc, email
             ) as email_rank
         from account_states
     ),

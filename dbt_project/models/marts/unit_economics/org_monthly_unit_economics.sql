@@ -95,6 +95,10 @@ select
     {{ cents_to_usd("whole_months.claude_code_cost_cents") }} as claude_code_cost_usd,
     {{ usd_per_unit("active_user_cost_cents", "active_user_count") }} as direct_cost_per_active_user_usd,
     {{ usd_per_unit("total_cost_cents", "active_user_count") }} as allocated_cost_per_active_user_usd,
+    {{ usd_per_unit("active_user_cost_cents", "known_active_user_count") }}
+    as direct_cost_per_active_user_to_date_usd,
+    {{ usd_per_unit("total_cost_cents", "known_active_user_count") }}
+    as allocated_cost_per_active_user_to_date_usd,
     {{ unit_prices("total_cost_cents") }},
     {{ built_through_sequence(["int_user_unit_days"]) }} as built_through_sequence
 from whole_months

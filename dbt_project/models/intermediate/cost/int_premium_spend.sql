@@ -1,0 +1,26 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_days",
+        meta={
+            "endpoints": ["user_cost_report", "cost_report", "user_usage_report", "usage_report"],
+            "labels": ["plan"],
+        },
+    )
+}}
+
+with {{ daily_spend({"speed": "speed", "inference_geo": "inference_geo"}) }}
+
+select
+    organization_id,
+    activity_date,
+    speed,
+    inference_geo,
+    plan,
+    token_amount_cents,
+    token_list_amount_cents,
+    {{ daily_spend_amounts() }},
+    {{ daily_spend_counts() }},
+    finality,
+    {{ built_through_sequence(["fct_claude_costs", "fct_claude_usage"]) }} as built_through_sequence
+from daily_spend
