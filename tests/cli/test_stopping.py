@@ -209,3 +209,5 @@ def test_who_waits_for_the_writers_slot_says_who_has_it_and_goes_on_when_that_ru
     assert told in answer.stderr
     with world.instance() as instance:
         assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+        (tidied,) = instance.get_runs(filters=dg.RunsFilter(job_name="housekeeping_job"))
+    assert tidied.tags["onelens/command"] == "onelens-claude tidy"
