@@ -188,6 +188,19 @@ def run_main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def processes_of(world: World) -> list[str]:
+    """Return the command lines of all processes that work for this installation."""
+    mark = f"ONELENS_CONFIG={world.config}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark not in (process / "environ").read_bytes().split(b"\0"):
+                continue
+            if command := (process / "cmdline").read_bytes().replace(b"\0", b" ").decode():
+                found.append(command)
+    return found
+
+
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Yield a folder in memory where there is one: Dagster's event log waits for the disk at every event."""

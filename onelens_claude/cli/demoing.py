@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,7 @@ from onelens_claude.cli.checking import check_organization, print_verdicts
 from onelens_claude.cli.output import note, print_reconciliation, print_table, stdout
 from onelens_claude.errors import SettingsError
 from onelens_claude.orchestration.resources import Onelens
-from onelens_claude.paths import IS_CHECKOUT, PROJECT_ROOT, command
+from onelens_claude.paths import IS_CHECKOUT, command
 from onelens_claude.settings import HOW_TO_START, config_path, load_settings
 
 if TYPE_CHECKING:
@@ -115,33 +113,17 @@ def dev(
 ) -> None:
     """Open the Dagster UI (webserver and daemon) over your settings, or over the demo's if you have none."""
     from onelens_claude.cli.demo_world import DEMO_CONFIG, demo_world
+    from onelens_claude.cli.serving import serve
 
     if os.environ.get("ONELENS_CONFIG") or config_path().exists():
         load_settings()
-        _serve(port)
+        serve(port)
     elif DEMO_CONFIG.exists():
         note("There is no onelens.yaml; this is the demo's data, with its API server running beside the UI.")
         with demo_world():
-            _serve(port)
+            serve(port)
     else:
         raise SettingsError(f"There is nothing to show yet. {HOW_TO_START}")
-
-
-def _serve(port: int) -> None:
-    from onelens_claude.orchestration.instance import prepare_home
-
-    home = prepare_home()
-    note(f"Opening http://127.0.0.1:{port} (stop with Ctrl-C).")
-    arguments = ["dev", "--workspace", str(PROJECT_ROOT / "workspace.yaml"), "--host", "127.0.0.1", "--port", str(port)]
-    dagster = [sys.executable, "-m", "dagster", *arguments, "--log-level", "warning"]
-    # Dagster runs in its home: in another folder it would warn that it does not use the dagster.yaml there.
-    environment = {**os.environ, "ONELENS_CONFIG": str(config_path()), "PYTHONWARNINGS": "ignore"}
-    try:
-        done = subprocess.run(dagster, cwd=home, env=environment, check=False)  # noqa: S603 - our own arguments
-    except KeyboardInterrupt:
-        return
-    if done.returncode:
-        raise typer.Exit(1)
 
 
 def _print_tables(connection: duckdb.DuckDBPyConnection, values: dict[str, Any]) -> None:

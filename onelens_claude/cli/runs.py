@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from onelens_claude.settings import Settings
 
+COMMAND_TAG = "onelens/command"
+"""The command whose run it is, as the UI shows it."""
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 """Colours: dbt writes them into its error messages."""
 _LOOK_EVERY = 1.0
@@ -97,7 +100,7 @@ def run_job(
             lambda: defs.resolve_job_def(name).execute_in_process(
                 instance=instance,
                 run_config=run_config,
-                tags={PROCESS_TAG: process_of(run_id), **(tags or {})},
+                tags={PROCESS_TAG: process_of(run_id), COMMAND_TAG: _command_line() or name, **(tags or {})},
                 run_id=run_id,
                 asset_selection=[dg.AssetKey.from_user_string(asset) for asset in assets] if assets else None,
                 raise_on_error=False,
@@ -118,6 +121,12 @@ def run_job(
                 if not work.is_done_within(0):
                     _give_up(instance, run_id)
         return _result(result)
+
+
+def _command_line() -> str:
+    """Return the command as it was typed; empty in somebody else's program."""
+    program, *arguments = sys.argv
+    return shlex.join(["onelens-claude", *arguments]) if "onelens" in program else ""
 
 
 class _InAThread(threading.Thread):

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one ends the command within two seconds, with one line and its exit code.
+"""Ctrl-C, SIGTERM, a closed terminal: the first ends the command within two seconds, with one line and its exit code.
 
 The signal raises KeyboardInterrupt in the main thread, which gives up what it does and leaves. A clock ends the process
 where that takes too long, for instance inside a library. Nothing is lost: a process may be killed at any moment, and
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LAST_WORD = "Stopped. What is loaded stays; the same command goes on."
 _SECONDS = 1.5
 """After this, what still runs is left alone."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SHOW_CURSOR = "\x1b[?25h"
 """A progress bar hides it."""
 
@@ -69,15 +69,20 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take both signals during the block; only a main thread can."""
+        """Take the signals during the block; only a main thread can."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         with kept_stderr() as self._stream:
-            before = {number: signal.signal(number, self) for number in _SIGNALS}
+            taken = [number for number in _SIGNALS if not _is_left_alone(number)]
+            before = {number: signal.signal(number, self) for number in taken}
             try:
                 yield
             finally:
                 self.cancel()
                 for number, handler in before.items():
                     signal.signal(number, handler)
+
+
+def _is_left_alone(number: signal.Signals) -> bool:
+    return number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN  # `nohup`

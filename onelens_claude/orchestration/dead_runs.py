@@ -4,8 +4,8 @@ Whoever starts a run (a command, the webserver, the daemon, `dagster job execute
 run's tags before the first step asks for the slot. Commands look before they start and while they wait; the daemon's
 run monitoring asks the launcher named in `dagster.yaml`.
 
-What is here: which process executes a run, and the end of runs that have none. What to add here: another way to see
-that a run is dead. What must not go here: waiting (`cli/runs.py`), starting runs.
+What is here: which process executes a run, where its job is, and the end of runs that have no process.
+What to add here: another way to see that a run is dead. What must not go here: waiting (`cli/runs.py`), starting runs.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from onelens_claude.orchestration.private_apis import CheckRunHealthResult, WorkerStatus
+from onelens_claude.orchestration.private_apis import CheckRunHealthResult, WorkerStatus, place_in_code_location
 
 if TYPE_CHECKING:
     from onelens_claude.orchestration.resources import Onelens
 
 PROCESS_TAG = "onelens/process"
 """Host, process id, its start, and the run itself: a run that is executed again inherits the tags of the first."""
+CODE_LOCATION = "onelens_claude.definitions:defs"
+"""Its name in the UI, which Dagster makes from `workspace.yaml`."""
 _IN_PROGRESS = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _KILLED = "The process that executed this run was killed."
 
@@ -49,6 +51,8 @@ def tags_its_run(onelens: Onelens) -> dg.ResourceDefinition:
     def resource(context: dg.InitResourceContext) -> Onelens:
         if context.run and context.instance and context.run.tags.get(PROCESS_TAG) != process_of(context.run.run_id):
             context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: process_of(context.run.run_id)})
+        if context.run and context.instance and context.run.remote_job_origin is None:
+            place_in_code_location(context.instance, context.run, CODE_LOCATION)
         return onelens
 
     return resource
@@ -75,6 +79,11 @@ def process_id(run: dg.DagsterRun) -> int | None:
     """Return the id of the process that executes a run; null where it is unknown or on another host."""
     host, number, _, run_id = _parts(run)
     return int(number) if host == os.uname().nodename and run_id == run.run_id else None
+
+
+def executes_still(run: dg.DagsterRun) -> bool:
+    """Return whether the process that executes or executed a run is there: a command that has more to do after it."""
+    return process_id(run) is not None and not _is_dead(run)
 
 
 def _is_dead(run: dg.DagsterRun) -> bool:

@@ -8,20 +8,26 @@ What must not go here: logic; the modules that use these names have it. Versions
 from functools import cached_property
 from importlib.metadata import version
 
+import dagster as dg
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster_dbt import DbtCliResource
 from packaging.version import Version
 
 __all__ = [
     "NO_EVENT_MARK",
+    "BulkActionStatus",
+    "BulkActionsFilter",
     "CheckRunHealthResult",
     "EventLogEntry",
     "InstalledDbt",
     "SqliteEventLogStorage",
     "WorkerStatus",
+    "place_in_code_location",
 ]
 
 NO_EVENT_MARK = SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
@@ -35,6 +41,20 @@ second, where skipped outputs harm nothing; `daily_job` would then no longer be 
 
 # CheckRunHealthResult, WorkerStatus: what run monitoring asks a launcher (`dead_runs.py`). Public way: none; without
 # them a daemon frees nothing, and the next command does.
+
+# BulkActionsFilter, BulkActionStatus: whether a backfill is under way (`sensors.py`). Public way: none; without
+# them the marts may be built once more between two runs of one backfill.
+
+
+def place_in_code_location(instance: dg.DagsterInstance, run: dg.DagsterRun, location: str) -> None:
+    """Write into a run that a process started by itself where its job is, so that the UI's pages of the job show it.
+
+    Only the webserver and the daemon do so by themselves. Public way: the page of all runs, which needs no place.
+    """
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), "__repository__")
+    instance.add_run_tags(run.run_id, {".dagster/repository": repository.get_label()})
+    if labelled := instance.get_run_by_id(run.run_id):
+        instance.run_storage.replace_job_origin(labelled, RemoteJobOrigin(repository, run.job_name))
 
 
 class InstalledDbt(DbtCliResource):

@@ -1,6 +1,6 @@
-"""What starts a run because something happened: the API reports stored days differently now.
+"""What starts a run because something happened: the API reports stored days differently, or raw days were loaded alone.
 
-What is here: the sensor of revised days, its cursor and its run keys. What to add here: another sensor.
+What is here: the sensors, their cursors and run keys. What to add here: another sensor.
 What must not go here: finding out what changed (`ledger/revisions.py`), pulling it (`assets/raw.py`).
 """
 
@@ -17,9 +17,12 @@ from onelens_claude.clock import utc_now
 from onelens_claude.errors import OnelensError
 from onelens_claude.ledger.held import held_days
 from onelens_claude.ledger.revisions import revised_windows
-from onelens_claude.orchestration.assets.raw import IngestConfig
+from onelens_claude.orchestration.assets.raw import GROUP, IngestConfig
+from onelens_claude.orchestration.assets.serving import SERVING_KEY
+from onelens_claude.orchestration.dead_runs import executes_still
 from onelens_claude.orchestration.jobs import raw_config
 from onelens_claude.orchestration.partitions import range_tags
+from onelens_claude.orchestration.private_apis import BulkActionsFilter, BulkActionStatus
 from onelens_claude.orchestration.resources import Onelens
 
 _PROBE_EVERY = dt.timedelta(hours=20)
@@ -98,4 +101,46 @@ def _run_key(onelens: Onelens, organization_id: str, window: Window, now: dt.dat
     return f"revised-{organization_id}-{window.start}-{window.days[-1]}-{pulled:%Y%m%dT%H%M%S}-{now:%Y-%m-%d}"
 
 
-SENSORS = (revised_days_sensor,)
+@dg.sensor(
+    name="stale_marts_sensor",
+    job_name="marts_job",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Builds and publishes the marts once after raw days were loaded without them, for instance when a "
+    "range was materialised in the UI. It waits until no run and no backfill is under way; runs that build the marts "
+    "themselves are followed by none.",
+)
+def stale_marts_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Ask for one build when the newest raw day is newer than the fact that is built from it, or than the copy."""
+    instance = context.instance
+    raw = max((_newest(instance, dg.AssetKey([GROUP, name])) for name in ENDPOINTS), key=lambda one: one[0])
+    loaded_at, run_id = raw
+    if loaded_at <= min(_newest(instance, _LAST_FACT)[0], _newest(instance, SERVING_KEY)[0]):
+        return dg.SkipReason("The marts are built from every raw day that was loaded.")
+    if instance.get_runs_count(dg.RunsFilter(statuses=_UNDER_WAY)) or instance.get_backfills(
+        filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED]), limit=1
+    ):
+        return dg.SkipReason("Raw days were loaded; the marts are built when no run is under way.")
+    loader = instance.get_run_by_id(run_id)
+    if loader and executes_still(loader):
+        return dg.SkipReason(f"The command that loaded raw days in run {run_id} builds the marts itself.")
+    return dg.RunRequest(run_key=f"marts-{loaded_at}")
+
+
+_LAST_FACT = dg.AssetKey(["marts", "fct_claude_costs"])
+_UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def _newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[int, str]:
+    """Return the place in the event log of the newest materialisation, and its run; 0 where there is none."""
+    records = instance.fetch_materializations(key, limit=1).records
+    return (records[0].storage_id, records[0].run_id) if records else (0, "")
+
+
+SENSORS = (revised_days_sensor, stale_marts_sensor)

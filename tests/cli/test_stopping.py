@@ -12,7 +12,6 @@ import subprocess
 import termios
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -22,7 +21,7 @@ from onelens_claude.cli import runs
 from onelens_claude.fake_api import Fault
 from onelens_claude.orchestration import dead_runs
 from onelens_claude.orchestration.instance import prepare_home
-from tests.worlds import COMMAND, process_environment
+from tests.worlds import COMMAND, process_environment, processes_of
 
 from .conftest import FIRST, LAST
 
@@ -100,19 +99,6 @@ def at_a_terminal(world: World) -> Iterator[Callable[..., Terminal]]:
             return terminal
 
         yield start
-
-
-def processes_of(world: World) -> list[str]:
-    """Return the command lines of all processes that work for this installation."""
-    mark = f"ONELENS_CONFIG={world.config}".encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if mark not in (process / "environ").read_bytes().split(b"\0"):
-                continue
-            if command := (process / "cmdline").read_bytes().replace(b"\0", b" ").decode():
-                found.append(command)
-    return found
 
 
 def test_ctrl_c_during_a_wait_ends_with_one_line_and_the_same_command_goes_on(world, at_a_terminal):
@@ -209,3 +195,5 @@ def test_who_waits_for_the_writers_slot_says_who_has_it_and_goes_on_when_that_ru
     assert told in answer.stderr
     with world.instance() as instance:
         assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+        (tidied,) = instance.get_runs(filters=dg.RunsFilter(job_name="housekeeping_job"))
+    assert tidied.tags["onelens/command"] == "onelens-claude tidy"

@@ -151,3 +151,17 @@ def test_a_run_names_its_process_before_its_first_step_needs_the_slot(instance):
 
     run_id = job.execute_in_process(instance=instance).run_id
     assert seen[PROCESS_TAG] == process_of(run_id)
+
+
+def test_a_run_that_a_process_starts_by_itself_is_at_its_jobs_place_in_the_ui(instance):
+    @dg.job(resource_defs={"onelens": tags_its_run(Onelens())}, executor_def=dg.in_process_executor)
+    def some_job() -> None:
+        dg.op(name="some", required_resource_keys={"onelens"})(lambda: None)()
+
+    run_id = some_job.execute_in_process(instance=instance).run_id
+    label = "__repository__@onelens_claude.definitions:defs"
+    (run,) = instance.get_runs(filters=dg.RunsFilter(job_name="some_job", tags={".dagster/repository": label}))
+    assert run.run_id == run_id
+    assert run.status is dg.DagsterRunStatus.SUCCESS
+    assert run.remote_job_origin.repository_origin.get_label() == label
+    assert run.tags[PROCESS_TAG] == process_of(run_id)

@@ -121,3 +121,13 @@ def test_a_launcher_is_asked_for_a_runs_health_by_the_names_we_answer_with():
     assert not dg.DefaultRunLauncher().supports_check_run_worker_health, "Dagster's own can do it now: use it"
     assert private_apis.CheckRunHealthResult(private_apis.WorkerStatus.FAILED, "why").msg == "why", fall_back
     assert hasattr(private_apis.WorkerStatus, "RUNNING"), fall_back
+
+
+def test_what_places_a_run_in_the_ui_and_sees_a_backfill_is_there():
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(dg.job(name="some")(lambda: None))
+        private_apis.place_in_code_location(instance, run, "somewhere")
+        placed = instance.get_run_by_id(run.run_id)
+        assert placed.remote_job_origin.location_name == "somewhere", "the page of all runs shows it anyway"
+        asked = private_apis.BulkActionsFilter(statuses=[private_apis.BulkActionStatus.REQUESTED])
+        assert list(instance.get_backfills(filters=asked)) == [], "without it, a backfill is followed by two builds"

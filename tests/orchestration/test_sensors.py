@@ -1,21 +1,24 @@
-"""What `revised_days_sensor` asks for, when, and that it asks for nothing twice."""
+"""What the sensors ask for, when, and that they ask for nothing twice."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from onelens_claude.fake_api import Fault, Revision
 from onelens_claude.orchestration import sensors
+from onelens_claude.orchestration.dead_runs import PROCESS_TAG, process_of
 from onelens_claude.orchestration.partitions import PARTITION_END_TAG, PARTITION_START_TAG
 from tests.organizations import organization
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.places import Place
 
@@ -132,3 +135,73 @@ def test_before_anything_is_published_nothing_is_asked(place):
     here = place()
     assert evaluate(here)[0] == []
     assert here.requests() == []
+
+
+RAW, FACT, COPY = (
+    dg.AssetKey(["claude_raw", "summaries"]),
+    dg.AssetKey(["marts", "fct_claude_costs"]),
+    dg.AssetKey(["serving", "onelens_serving"]),
+)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as one:
+        yield one
+
+
+def materialise(instance: dg.DagsterInstance, *keys: dg.AssetKey) -> None:
+    for key in keys:
+        instance.report_runless_asset_event(dg.AssetMaterialization(key))
+
+
+def build_asked_for(instance: dg.DagsterInstance) -> tuple[list[dg.RunRequest], str]:
+    data = sensors.stale_marts_sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
+    return list(data.run_requests or []), data.skip_message or ""
+
+
+def test_raw_days_loaded_alone_are_followed_by_one_build_however_often_it_is_looked(instance):
+    assert build_asked_for(instance)[0] == []
+    materialise(instance, RAW, FACT, COPY)
+    assert build_asked_for(instance)[0] == []
+    materialise(instance, *[RAW] * 5)
+    (first,), _ = build_asked_for(instance)
+    (second,), _ = build_asked_for(instance)
+    assert first.run_key == second.run_key
+    materialise(instance, FACT)  # built, but what was built is not published
+    assert len(build_asked_for(instance)[0]) == 1
+    materialise(instance, COPY)
+    assert build_asked_for(instance)[0] == []
+    materialise(instance, RAW)
+    (further,), _ = build_asked_for(instance)
+    assert further.run_key != first.run_key
+
+
+def test_a_build_waits_until_the_last_run_of_a_range_has_ended(instance):
+    materialise(instance, RAW)
+    run = instance.create_run_for_job(dg.job(name="later")(lambda: None))
+    assert build_asked_for(instance) == ([], "Raw days were loaded; the marts are built when no run is under way.")
+    instance.report_run_failed(run)
+    assert len(build_asked_for(instance)[0]) == 1
+
+
+def test_a_build_waits_for_a_backfill_whose_runs_are_not_asked_for_yet(instance):
+    materialise(instance, RAW)
+    backfill = PartitionBackfill("some", BulkActionStatus.REQUESTED, False, {}, 0.0, asset_selection=[RAW])
+    instance.add_backfill(backfill)
+    assert build_asked_for(instance)[0] == []
+    instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_SUCCESS))
+    assert len(build_asked_for(instance)[0]) == 1
+
+
+def test_a_command_that_loads_builds_for_itself_and_is_built_for_when_it_was_killed(instance):
+    @dg.asset(key=RAW)
+    def raw() -> None:
+        return None
+
+    run_id = dg.materialize([raw], instance=instance).run_id
+    instance.add_run_tags(run_id, {PROCESS_TAG: process_of(run_id)})
+    assert build_asked_for(instance)[1].startswith("The command that loaded raw days")
+    killed = process_of(run_id).replace(f":{os.getpid()}:", ":99999999:")
+    instance.add_run_tags(run_id, {PROCESS_TAG: killed})
+    assert len(build_asked_for(instance)[0]) == 1
