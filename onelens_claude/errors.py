@@ -9,6 +9,7 @@ OnelensError
 │   └── DamagedCopyError            the serving copy cannot be read; the next publication makes it anew
 ├── StoppedError                the work was called off while a request waited
 ├── InvalidPullError            a complete answer that breaks the contract; its bytes are kept aside
+│   ├── WrongOrganizationError      it is of another organisation, or of one that two entries of the settings read
 │   └── InvalidRowError             one of its rows does: a part of the window may still be good
 │       └── RepeatedKeyError            two rows of one query and day have the same key
 └── ApiError                    the API or the way to it
@@ -78,6 +79,13 @@ class InvalidPullError(OnelensError):
     def __init__(self, message: str, *, request_id: str | None = None) -> None:
         super().__init__(visible(message))  # it may quote a row
         self.request_id = visible(request_id) if request_id else None
+
+
+class WrongOrganizationError(InvalidPullError):
+    """The key answers for another Claude organisation than before, or for one that another entry reads."""
+
+    error_type = "wrong_organization"
+    ends_the_run = True
 
 
 class InvalidRowError(InvalidPullError):

@@ -22,7 +22,7 @@ from onelens_claude.visible import visible
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from onelens_claude.api.client import AnalyticsClient
+    from onelens_claude.api.client import AnalyticsClient, Page
 
 _CHECKED = ("summaries", "users", "user_cost_report")
 EXIT_CHECK_FAILED = 3
@@ -37,6 +37,8 @@ class Verdict:
     passed: bool
     reason: str
     request_id: str | None = None
+    api_organization_id: str | None = None
+    """Which organisation answered, where the API says so."""
 
 
 def check(
@@ -47,6 +49,7 @@ def check(
     settings = load_settings()
     organizations = [settings.organization(org)] if org else list(settings.organizations)
     verdicts = [verdict for organization in organizations for verdict in check_organization(settings, organization)]
+    verdicts += _read_twice(verdicts)
     good = all(verdict.passed for verdict in verdicts)
     if as_json:
         print_json({"ok": good, "checks": [asdict(verdict) for verdict in verdicts]})
@@ -76,14 +79,32 @@ def _verdicts(client: AnalyticsClient) -> Iterator[Verdict]:
     for name in _CHECKED:
         endpoint = ENDPOINTS[name]
         try:
-            day, request_id = _call(client, endpoint, day)
+            day, page = _call(client, endpoint, day)
         except errors.OnelensError as error:
             yield Verdict(client.organization_id, name, False, str(error), getattr(error, "request_id", None))
         else:
-            yield Verdict(client.organization_id, name, True, f"answered for {day}", request_id)
+            yield Verdict(
+                client.organization_id, name, True, f"answered for {day}", page.request_id, page.api_organization_id
+            )
 
 
-def _call(client: AnalyticsClient, endpoint: Endpoint, day: dt.date) -> tuple[dt.date, str | None]:
+def _read_twice(verdicts: list[Verdict]) -> Iterator[Verdict]:
+    """Refuse entries whose keys answer for an organisation that an earlier entry reads: all would be counted twice."""
+    read_by: dict[str, str] = {}
+    told = set()
+    for verdict in verdicts:
+        api_id, entry = verdict.api_organization_id, verdict.organization_id
+        if api_id is None or (first := read_by.setdefault(api_id, entry)) == entry or entry in told:
+            continue
+        told.add(entry)
+        reason = (
+            f"its key answers for organisation {api_id}, which {first} reads already; everything would be counted "
+            "twice. Give each Claude organisation one entry in the settings"
+        )
+        yield Verdict(entry, verdict.endpoint, False, reason, verdict.request_id, api_id)
+
+
+def _call(client: AnalyticsClient, endpoint: Endpoint, day: dt.date) -> tuple[dt.date, Page]:
     """Ask for one page of `day`, or of the newest day the API says it has."""
     window = Window(day, day + dt.timedelta(days=1))
     try:
@@ -92,4 +113,4 @@ def _call(client: AnalyticsClient, endpoint: Endpoint, day: dt.date) -> tuple[dt
         if error.latest_day is None or error.latest_day >= day:
             raise
         return _call(client, endpoint, error.latest_day)
-    return day, page.request_id
+    return day, page

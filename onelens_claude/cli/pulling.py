@@ -59,7 +59,7 @@ def run_backfill(
     note("Building and checking the marts.")
     marts = run_job("marts_job", settings, verbose=verbose)
     missing = _missing(settings, days, org, backfill.began_at)
-    if ingest.success and not missing:
+    if ingest.success and marts.success and not missing:  # else the same command goes on, if only with the build
         finish(folder, backfill)
     outcome = _outcome(settings, [ingest, marts])
     # Days outside the range may be incomplete without this backfill having failed.

@@ -74,6 +74,8 @@ def backfill_plan(
 
 def in_words(planned: list[PlannedEndpoint]) -> str:
     """Return requests and minutes; organisations are pulled in parallel, each at its own rate limit."""
+    if not any(one.requests for one in planned):
+        return "everything is pulled already"
     least = "" if all(one.is_exact for one in planned) else "at least "
     minutes: Counter[str] = Counter()
     for one in planned:

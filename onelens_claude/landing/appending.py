@@ -20,7 +20,12 @@ import duckdb
 
 from onelens_claude.api import row_types
 from onelens_claude.clock import naive_utc, utc_now
-from onelens_claude.errors import InvalidPullError, InvalidRowError, NotYetAvailableError, RepeatedKeyError
+from onelens_claude.errors import (
+    InvalidRowError,
+    NotYetAvailableError,
+    RepeatedKeyError,
+    WrongOrganizationError,
+)
 from onelens_claude.landing.parsing import REFUSED, refuse, select_rows
 from onelens_claude.warehouse.connections import transaction
 from onelens_claude.warehouse.raw_tables import row_columns, stored_path
@@ -161,16 +166,28 @@ def _next_sequence(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def _check_same_organization(connection: duckdb.DuckDBPyConnection, pull: FetchedPull) -> None:
-    """Refuse pages of an organisation other than the one this key answered for before."""
-    ids = set(pull.api_organization_ids)
+    """Refuse pages of an organisation other than the one this key answered for before, or that another id already has.
+
+    Marts are per id of the settings, so what two ids hold of one organisation would be counted twice.
+    """
     known = connection.execute(
-        "select distinct api_organization_id from claude_raw.pulls "
-        "where organization_id = ? and status = 'complete' and api_organization_id is not null",
-        [pull.request.organization_id],
+        """select distinct organization_id, api_organization_id
+        from claude_raw.pulls
+        where status = 'complete' and api_organization_id is not null
+            and (organization_id = $id or api_organization_id in (select unnest($ids)))""",
+        {"id": pull.request.organization_id, "ids": sorted(pull.api_organization_ids)},
     ).fetchall()
-    ids |= {str(row[0]) for row in known}
+    others = sorted({name for name, _ in known} - {pull.request.organization_id})
+    if others:
+        raise WrongOrganizationError(
+            f"{pull.request}: the key answers for organisation {', '.join(sorted(pull.api_organization_ids))}, which "
+            f"is held as {', '.join(others)} already; everything would be counted twice. Give each Claude organisation "
+            "one entry in the settings, and keep its id",
+            request_id=pull.pages[0].request_id,
+        )
+    ids = pull.api_organization_ids | {api_id for _, api_id in known}
     if len(ids) > 1:
-        raise InvalidPullError(
+        raise WrongOrganizationError(
             f"{pull.request}: the key answers for organisation {', '.join(sorted(pull.api_organization_ids))}, "
             f"but earlier data came from {', '.join(sorted(ids - pull.api_organization_ids)) or 'another'}; "
             "give each Claude organisation its own entry in the settings",

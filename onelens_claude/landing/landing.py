@@ -404,31 +404,39 @@ class _Work:
         failures, self._failures = self._failures, []
         if not batch and not failures:
             return
-        refused: list[tuple[FetchedPull, errors.InvalidPullError]] = []
-        asked_again: list[FetchedPull] = []
         with self._landing.warehouse.writer() as connection:
             for one in failures:
                 record_failure(connection, one.request, one.error, pull_id=one.pull_id, run_id=self._run_id)
             try:
                 appended = append_pulls(connection, batch, run_id=self._run_id)
+                refused: list[tuple[FetchedPull, errors.InvalidPullError]] = []
             except errors.InvalidPullError:
-                appended = []
-                for pull in batch:
-                    try:
-                        appended += append_pulls(connection, [pull], run_id=self._run_id)
-                    except errors.InvalidPullError as error:
-                        if self._ask_again(pull.request, error):
-                            asked_again.append(pull)
-                            continue
-                        refused.append((pull, error))
-                        record_failure(connection, pull.request, error, pull_id=pull.pull_id, run_id=self._run_id)
+                appended, refused = self._append_one_by_one(connection, batch)
         for pull, reason in refused:
             self._refuse(pull, reason)
-        for pull in asked_again:
-            shutil.rmtree(pull.folder, ignore_errors=True)
         for done in appended:
             shutil.rmtree(done.pull.folder, ignore_errors=True)
             self._loaded(done)
+
+    def _append_one_by_one(
+        self, connection: duckdb.DuckDBPyConnection, batch: list[FetchedPull]
+    ) -> tuple[list[AppendedPull], list[tuple[FetchedPull, errors.InvalidPullError]]]:
+        """Return what was appended and what was refused for good; the rest is asked for again."""
+        appended: list[AppendedPull] = []
+        refused: list[tuple[FetchedPull, errors.InvalidPullError]] = []
+        for pull in batch:
+            try:
+                appended += append_pulls(connection, [pull], run_id=self._run_id)
+            except errors.InvalidPullError as error:
+                if self._ask_again(pull.request, error):
+                    shutil.rmtree(pull.folder, ignore_errors=True)
+                    continue
+                if error.ends_the_run:
+                    with self._guard:
+                        self._stopped[pull.request.organization_id] = error
+                refused.append((pull, error))
+                record_failure(connection, pull.request, error, pull_id=pull.pull_id, run_id=self._run_id)
+        return appended, refused
 
     def _ask_again(self, request: PullRequest, error: errors.OnelensError) -> bool:
         """Queue a refused request once more where that can help; tell whether it is queued.

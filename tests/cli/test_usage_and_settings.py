@@ -158,6 +158,17 @@ def test_one_bad_organisation_fails_the_check_but_not_the_others_verdict(make_wo
     assert world.run("check", "--org", "acme").exit_code == 0
 
 
+def test_one_organisation_under_two_entries_fails_the_check_with_both_names(world):
+    content = yaml.safe_load(world.config.read_text())
+    content["organizations"].append(content["organizations"][0] | {"id": "twin"})
+    world.config.write_text(yaml.safe_dump(content))
+    answer = world.run("check", "--json")
+    assert answer.exit_code == 3
+    (verdict,) = [one for one in answer.json["checks"] if not one["passed"]]
+    assert verdict["organization_id"] == "twin"
+    assert "which acme reads already; everything would be counted twice" in verdict["reason"]
+
+
 def test_an_unreachable_host_fails_the_check_and_names_it(world):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -166,6 +166,14 @@ def test_summaries_in_their_old_wrapper(fresh: Reader) -> None:
     assert "data" not in body
 
 
+def test_a_client_that_reads_only_summaries_gets_its_rows(fresh: Reader) -> None:
+    window = {"starting_date": "2026-11-01", "ending_date": "2026-11-05"}
+    rows = fresh.ok("summaries", **window)["data"]
+    inject(fresh, "old_summaries", endpoint="summaries", times=None)
+    for _ in range(2):
+        assert fresh.ok("summaries", **window)["summaries"] == rows
+
+
 @pytest.mark.parametrize("value", [None, "both"])
 def test_actors_with_the_old_address_field(fresh: Reader, value: str | None) -> None:
     inject(fresh, "old_email", value=value)

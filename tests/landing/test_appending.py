@@ -525,6 +525,16 @@ def test_another_organisation_behind_the_same_id_is_refused(connection, spool):
     append(connection, spool("user_cost_report", page(cost()), api_id="org_2", organization="globex"))
 
 
+def test_one_organisation_under_two_ids_is_refused_with_both_names(connection, spool):
+    append(connection, spool("user_cost_report", page(cost()), api_id="org_1"))
+    message = refusal(connection, spool("cost_report", page(), api_id="org_1", organization="twin"))
+    assert message.startswith("twin: cost_report ")
+    assert "the key answers for organisation org_1, which is held as acme already" in message
+    both = [spool("users", page(), api_id="org_9", organization=name) for name in ("one", "other")]
+    append(connection, both[0])
+    assert "held as one already" in refusal(connection, both[1])
+
+
 def test_pages_of_two_organisations_in_one_pull_are_refused(connection, spool):
     pull = spool("user_cost_report", page(cost()), api_id="org_1")
     pull.pages += spool("user_cost_report", page(cost()), api_id="org_2").pages
