@@ -6,6 +6,7 @@ What must not go here: deciding which error an answer is (`api/client.py`).
 OnelensError
 ├── SettingsError               onelens.yaml, an environment variable or a command-line value is wrong
 ├── WarehouseError              a database file cannot be read, written or locked
+│   └── DamagedCopyError            the serving copy cannot be read; the next publication makes it anew
 ├── StoppedError                the work was called off while a request waited
 ├── InvalidPullError            a complete answer that breaks the contract; its bytes are kept aside
 │   └── InvalidRowError             one of its rows does: a part of the window may still be good
@@ -61,6 +62,10 @@ class WarehouseError(OnelensError):
     """A database file cannot be used; the message names it."""
 
 
+class DamagedCopyError(WarehouseError):
+    """The serving copy cannot be read; the next publication makes it anew."""
+
+
 class StoppedError(OnelensError):
     """The work was called off, for instance by Ctrl-C, while a request waited."""
 
@@ -114,8 +119,9 @@ class ApiError(OnelensError):
         status_text = f"{status} " if status else ""
         request_text = f" (request {self.request_id})" if request_id else ""
         hint = type(self).hint if hint is None else hint
-        hint_text = f" {hint}" if hint else ""
-        super().__init__(f"{where}: {status_text}{self.error_type}: {self.reason}{request_text}{hint_text}")
+        said = f"{where}: {status_text}{self.error_type}: {self.reason}{request_text}"
+        end = "" if self.reason.endswith((".", "!", "?")) else "."
+        super().__init__(f"{said}{end} {hint}" if hint else said)
 
 
 class TransportError(ApiError):

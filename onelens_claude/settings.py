@@ -22,6 +22,8 @@ from onelens_claude.api.endpoints import ENDPOINTS, FIRST_DAY, Endpoint
 from onelens_claude.errors import SettingsError
 from onelens_claude.paths import EXAMPLE_SETTINGS, IS_CHECKOUT, command, working_folder
 
+_LARGEST_FILE = 1_000_000
+"""Bytes: thousands of organisations and budgets."""
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _EXAMPLE = EXAMPLE_SETTINGS.name if IS_CHECKOUT else EXAMPLE_SETTINGS
 HOW_TO_START = (
@@ -98,7 +100,7 @@ class Organization(_Section):
         else:
             source = f"file {self.api_key_file}"
             try:
-                key = Path(str(self.api_key_file)).expanduser().read_text(encoding="utf-8")
+                key = Path(str(self.api_key_file)).read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or "not readable as text"
                 raise SettingsError(f"organizations.{self.id}.api_key_file: {source}: {reason}") from None
@@ -164,6 +166,17 @@ class Settings(_Section):
             raise ValueError(f"organizations: id {', '.join(twice)} is given twice")
         return self
 
+    @model_validator(mode="after")
+    def _key_files_start_here(self) -> Settings:
+        """Make relative key files absolute: like the other paths, they start at the settings file's folder."""
+
+        def absolute(one: Organization) -> Organization:
+            path = one.api_key_file and str(self.source.parent / Path(one.api_key_file).expanduser())
+            return one.model_copy(update={"api_key_file": path})
+
+        object.__setattr__(self, "organizations", tuple(map(absolute, self.organizations)))
+        return self
+
     @property
     def warehouse_path(self) -> Path:
         """The working database; `ONELENS_WAREHOUSE` overrides the file."""
@@ -207,16 +220,7 @@ def load_settings(path: Path | None = None, *, needs_keys: bool = True) -> Setti
             "environment variable ONELENS_ENCRYPTION_KEY: encryption is not part of this version; "
             "unset it, because nothing would be encrypted"
         )
-    try:
-        text = source.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SettingsError(f"There is no settings file at {source}. {HOW_TO_START}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{source}: cannot be read: {error}") from None
-    try:
-        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a subclass of SafeLoader
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{source}: is not valid YAML: {_yaml_reason(error)}") from None
+    content = _read(source)
     if not isinstance(content, dict):
         raise SettingsError(f"{source}: contains no settings. {HOW_TO_START}")
     if "source" in content:
@@ -232,6 +236,26 @@ def load_settings(path: Path | None = None, *, needs_keys: bool = True) -> Setti
     return settings
 
 
+def _read(source: Path) -> Any:
+    """Return what the settings file holds; SettingsError where that is no YAML of a reasonable size."""
+    try:
+        size = source.stat().st_size
+        if size > _LARGEST_FILE:
+            raise SettingsError(f"{source}: has {size:,} bytes; a settings file has {_LARGEST_FILE:,} at most")
+        text = source.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError(f"There is no settings file at {source}. {HOW_TO_START}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{source}: cannot be read: {error}") from None
+    try:
+        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a subclass of SafeLoader
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{source}: is not valid YAML: {_yaml_reason(error)}") from None
+    except RecursionError:
+        raise SettingsError(f"{source}: is nested too deeply to be a settings file") from None
+    return content
+
+
 def _yaml_reason(error: yaml.YAMLError) -> str:
     """Return where and why, without quoting the file."""
     mark = getattr(error, "problem_mark", None)
@@ -241,12 +265,27 @@ def _yaml_reason(error: yaml.YAMLError) -> str:
 
 def _check_use(settings: Settings, *, needs_keys: bool) -> None:
     """Refuse what becomes apparent only when the settings are used."""
-    if settings.warehouse_path.resolve() == settings.serving_path.resolve():
-        raise SettingsError("warehouse.serving_path: must differ from warehouse.path")
+    _check_paths(settings.warehouse_path, settings.serving_path)
     for organization in settings.organizations if needs_keys else ():
         organization.api_key()
 
 
+def _check_paths(working: Path, serving: Path) -> None:
+    """Refuse files that would overwrite each other, or that DuckDB cannot keep a write-ahead log of."""
+    for key, path in (("path", working), ("serving_path", serving)):
+        if "?" in str(path):
+            raise SettingsError(
+                f"warehouse.{key}: {path} has a `?`, after which DuckDB reads options; name a file elsewhere"
+            )
+    if working.resolve() == serving.resolve():
+        raise SettingsError("warehouse.serving_path: must differ from warehouse.path")
+    for key, path, other in (("serving_path", serving, working), ("path", working, serving)):
+        if path.resolve() in {other.resolve().with_name(other.name + ending) for ending in _BESIDE}:
+            raise SettingsError(f"warehouse.{key}: {path} is a name that is kept for what belongs to {other}")
+
+
+_BESIDE = (".lock", ".wal", ".new", ".compact", ".tmp")
+"""Endings of the files that the warehouse keeps beside its two; see `warehouse/files.py`."""
 _RESERVED = {"retention.months", "budgets", "alerts", "privacy.emails"}
 _WORDING = {"extra_forbidden": "unknown key", "missing": "required, but not given"}
 

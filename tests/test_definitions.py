@@ -129,6 +129,14 @@ def test_the_organisations_come_from_the_settings_alone_and_every_job_that_build
         assert dg.AssetKey(ORGANIZATIONS.split("/")) in defs.resolve_job_def(name).asset_layer.executable_asset_keys
 
 
+def test_every_asset_and_every_check_says_in_words_what_it_is():
+    graph = defs.resolve_asset_graph()
+    said = {key.to_user_string(): graph.get(key).description for key in graph.get_all_asset_keys()}
+    said |= {key.to_user_string(): graph.get_check_spec(key).description for key in graph.asset_check_keys}
+    assert len(said) > 200
+    assert {key: text for key, text in said.items() if not text or "{{" in text or "select " in text} == {}
+
+
 def test_every_endpoint_feeds_the_staging_models_that_carry_its_name():
     assets = described_graph()["assets"]
     for name in (one.name for one in ENDPOINTS.values() if not one.is_optional):

@@ -121,6 +121,11 @@ def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
         (GOOD + "budgets: [{id: x}]\n", "budgets: only the default is supported in this version; remove the key"),
         (GOOD.replace("ACME_KEY", "NO_SUCH_KEY"), "organizations.acme.api_key_env: environment variable NO_SUCH_KEY is not set or empty"),
         (GOOD + "warehouse: {path: data/one.duckdb, serving_path: data/../data/one.duckdb}\n", "warehouse.serving_path: must differ from warehouse.path"),
+        (GOOD + "warehouse: {path: w.duckdb, serving_path: w.duckdb.wal}\n", "w.duckdb.wal is a name that is kept for what belongs to "),
+        (GOOD + "warehouse: {path: s.duckdb.new, serving_path: s.duckdb}\n", "warehouse.path: "),
+        (GOOD + "warehouse: {path: w.duckdb, serving_path: 'copies?/s.duckdb'}\n", "has a `?`, after which DuckDB reads options"),
+        ("a: " + "[" * 5_000, "is nested too deeply to be a settings file"),
+        (GOOD + "#" * 1_000_000, "bytes; a settings file has 1,000,000 at most"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_with_file_key_and_reason(refusal, text, reason):
@@ -169,6 +174,12 @@ def test_a_key_with_characters_no_key_has_is_refused_without_showing_it(refusal,
     message = refusal(f"organizations:\n  - id: acme\n    api_key_file: {path}\n")
     assert "organizations.acme.api_key_file" in message
     assert "secret" not in message
+
+
+def test_a_relative_key_file_starts_at_the_settings_file_like_every_path(load, tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    _file(tmp_path, KEY)
+    assert load("organizations:\n  - id: acme\n    api_key_file: key\n").organizations[0].api_key() == KEY
 
 
 def test_a_key_file_that_is_not_there_is_refused(refusal, tmp_path):

@@ -25,6 +25,7 @@ import requests
 
 from onelens_claude.cli import main
 from onelens_claude.fake_api import OrganizationSpec, RunningServer, create_app, running_server
+from onelens_claude.orchestration.instance import prepare_home
 from tests.organizations import ask_truth, write_settings_file
 
 if TYPE_CHECKING:
@@ -142,8 +143,10 @@ class World:
 
     @contextlib.contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
-        with process_environment(self.variables()), dg.DagsterInstance.get() as instance:
-            yield instance
+        with process_environment(self.variables()):
+            prepare_home()
+            with dg.DagsterInstance.get() as instance:
+                yield instance
 
 
 @contextlib.contextmanager
@@ -203,8 +206,10 @@ def scratch_folder() -> Iterator[Path]:
     """Yield a folder in memory where there is one: Dagster's event log waits for the disk at every event."""
     memory = Path("/dev/shm")
     parent = memory if os.access(memory, os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="onelens-test-", dir=parent))
+    outer = Path(tempfile.mkdtemp(prefix="onelens-test-", dir=parent))
+    folder = outer / "Zoë's 50 %20 #1 [x]*"  # a path is data
+    folder.mkdir()
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(outer, ignore_errors=True)

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import msgspec
 import requests
 import tenacity
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError
 
 from onelens_claude import __version__, errors
 from onelens_claude.api.bounded import Answer, BoundedSession, BoundExceededError
@@ -524,6 +524,10 @@ def _retry_after(text: str | None) -> float | None:
     return max(0.0, (moment.astimezone(dt.UTC) - dt.datetime.now(dt.UTC)).total_seconds())
 
 
+_CONNECTION = re.compile(r"^\w+\(host=.*?\): ")
+"""How urllib3 names the object that failed; our message has just named the address."""
+
+
 def _root_cause(error: BaseException) -> str:
     """Return the innermost reason of a requests error, on one line."""
     reason: BaseException = error
@@ -535,5 +539,6 @@ def _root_cause(error: BaseException) -> str:
             else next((one for one in reason.args if isinstance(one, BaseException)), None)
         )
         if following is None:
-            return " ".join(str(reason).split()) or type(reason).__name__
+            said = reason.args[-1] if isinstance(reason, ConnectTimeoutError) else reason
+            return _CONNECTION.sub("", " ".join(str(said).split())) or type(reason).__name__
         reason = following

@@ -9,8 +9,10 @@ Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import os
 import sys
 import textwrap
 import traceback
@@ -138,6 +140,9 @@ def root(
     del version
 
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
 def main() -> None:
     """Run the command line; every error a person can fix is one message, not a traceback."""
     from onelens_claude.cli.stopping import Stop
@@ -153,7 +158,10 @@ def main() -> None:
     stop = Stop()
     with stop.listening():
         try:
-            app(prog_name="onelens-claude")
+            try:
+                app(prog_name="onelens-claude")
+            finally:
+                _flush()
         except BaseException as error:
             if stop.signal and getattr(error, "code", 1):  # an interrupted library may raise anything
                 stop.end()
@@ -162,9 +170,23 @@ def main() -> None:
                 sys.exit(2 if isinstance(error, SettingsError) else 1)
             if not isinstance(error, Exception):
                 raise
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                _print_error(f"Error: {error.filename or 'output'}: {error.strerror}; make room and run it again")
+                sys.exit(1)
             _print_error(traceback.format_exc(), style=None)
             _print_error(f"Error: {error} (unexpected; please include the traceback above in a bug report)")
             sys.exit(1)
+
+
+def _flush() -> None:
+    """Write what stdout still holds: a full disk or a reader that has gone shows now, not at the interpreter's end."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what cannot be written is not tried again
+        if error.errno != errno.EPIPE:
+            raise
+        sys.exit(1)
 
 
 def _print_error(message: str, style: str | None = "bold red") -> None:

@@ -109,7 +109,7 @@ def demo() -> None:
 
 
 def dev(
-    port: int = typer.Option(3000, "--port", help="Port of the UI."),
+    port: int = typer.Option(3000, "--port", metavar="PORT", help="Port of the UI."),
 ) -> None:
     """Open the Dagster UI (webserver and daemon) over your settings, or over the demo's if you have none."""
     from onelens_claude.cli.demo_world import DEMO_CONFIG, demo_world
@@ -130,7 +130,8 @@ def _print_tables(connection: duckdb.DuckDBPyConnection, values: dict[str, Any])
     for title, columns, sql in _TABLES:
         wanted = {name: value for name, value in values.items() if f"${name}" in sql}
         rows = connection.execute(sql, wanted).fetchall()
-        print_table(columns, [[_cell(value) for value in row] for row in rows], title=title)
+        if rows:
+            print_table(columns, [[_cell(value) for value in row] for row in rows], title=title)
 
 
 def _cell(value: Any) -> Any:

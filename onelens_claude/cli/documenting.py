@@ -18,7 +18,7 @@ from onelens_claude.warehouse.files import Warehouse
 
 
 def docs(
-    out: Annotated[Path, typer.Option("--out", help="Folder for index.html.")] = Path("site"),
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where index.html goes.")] = Path("site"),
 ) -> None:
     """Write the catalogue of every table and column as one HTML file.
 

@@ -11,7 +11,7 @@ from onelens_claude.cli.output import note
 from onelens_claude.cli.ranges import backfill_plan, backfill_range, in_words, organizations_of
 from onelens_claude.cli.runs import JobResult, run_job
 from onelens_claude.clock import utc_now
-from onelens_claude.errors import ApiError
+from onelens_claude.errors import ApiError, DamagedCopyError
 from onelens_claude.ledger.backfills import begin, finish
 from onelens_claude.ledger.due import due_range
 from onelens_claude.ledger.revisions import revised_windows
@@ -21,7 +21,7 @@ from onelens_claude.orchestration.jobs import raw_config
 from onelens_claude.orchestration.partitions import range_tags
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.orchestration.sensors import revision_config
-from onelens_claude.warehouse.files import Warehouse
+from onelens_claude.warehouse.files import FILE_ERRORS, Warehouse
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -136,11 +136,14 @@ def _pull_revised(settings: Settings, *, verbose: bool) -> list[JobResult]:
 def _outcome(settings: Settings, results: list[JobResult]) -> dict[str, Any]:
     warehouse = Warehouse.of(settings)
     statuses, reconciliation = [], []
-    if warehouse.serving_path.exists():
-        with warehouse.reader() as connection:
-            statuses = all_statuses(connection, settings, utc_now())
-            reconciliation = reconciliation_lines(connection)
     failures = [failure for result in results for failure in result.failures]
+    try:
+        if warehouse.serving_path.exists():
+            with warehouse.reader() as connection:
+                statuses = all_statuses(connection, settings, utc_now())
+                reconciliation = reconciliation_lines(connection)
+    except (DamagedCopyError, *FILE_ERRORS) as error:
+        failures.append(str(error))
     # Of several runs, the last one decides about an error: it may have loaded what an earlier one missed.
     newest = {name: check for result in results for name, check in result.checks.items()}
     failed = [f"{name}: {one.description}" for name, one in newest.items() if not one.passed and one.is_error]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import itertools
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -64,7 +65,8 @@ def query(
         except _NOT_THE_STATEMENT as error:
             raise WarehouseError(f"{load_settings(needs_keys=False).serving_path}: cannot be read: {error}") from None
         except duckdb.Error as error:
-            raise SettingsError(str(error)) from None
+            # indented, so that a value it quotes can begin no line of ours
+            raise SettingsError(textwrap.indent(str(error).expandtabs(4), "  ").strip()) from None
         except RuntimeError as error:  # how DuckDB passes on Ctrl-C
             connection.interrupt()  # closing would wait for the end of the statement
             raise (error.__cause__ if isinstance(error.__cause__, KeyboardInterrupt) else error) from None

@@ -36,12 +36,17 @@ def backfill_range(settings: Settings, first: str | None, last: str | None, org:
     begin = min(organization.backfill_start for organization in organizations_of(settings, org))
     start = _date("--from", first) if first else max(oldest, min(begin, newest))
     end = _date("--to", last) if last else newest
-    if end > newest:
+    if last and end > newest:
         raise SettingsError(f"--to {end}: that day is not over yet (UTC); the newest possible is {newest}")
-    if start < oldest:
-        raise SettingsError(f"--from {start}: the API has nothing before {oldest}")
-    if start > end:
+    if first and start > newest:
+        raise SettingsError(f"--from {start}: that day is not over yet (UTC); the newest possible is {newest}")
+    for option, day in (("--from", start), ("--to", end)):
+        if day < oldest:
+            raise SettingsError(f"{option} {day}: the API has nothing before {oldest}")
+    if first and start > end:
         raise SettingsError(f"--from {start} is after --to {end}")
+    if start > end:
+        raise SettingsError(f"--to {end} is before backfill_start, {start}; give --from for earlier days")
     return start, end
 
 

@@ -75,14 +75,14 @@ def _by_organization(found: list[EndpointStatus]) -> dict[str, list[EndpointStat
 def _print_summary(found: list[EndpointStatus]) -> None:
     """Print one line per organisation: its worst state, and the day up to which everything is there."""
     print_table(
-        ["organisation", "state", "costs up to", "engagement up to", "last pull (UTC)"],
+        ["organisation", "state", "costs up to", "engagement up to", "pulled last (UTC)"],
         [
             (
                 organization_id,
                 min((one.state for one in endpoints), key=_WORST_FIRST.index).value,
                 _complete_through(endpoints, Family.COST),
                 _complete_through(endpoints, Family.ENGAGEMENT),
-                _moment(max((one.last_fetched_at for one in endpoints if one.last_fetched_at), default=None)),
+                max((one.last_fetched_at.date() for one in endpoints if one.last_fetched_at), default=None),
             )
             for organization_id, endpoints in _by_organization(found).items()
         ],
@@ -96,20 +96,22 @@ def _complete_through(endpoints: list[EndpointStatus], family: Family) -> dt.dat
 
 
 def _print_endpoints(found: list[EndpointStatus]) -> None:
-    print_table(
-        ["organisation", "endpoint", "state", "complete up to", "can change", "last pull (UTC)"],
-        [
-            (
-                one.organization_id,
-                one.endpoint,
-                one.state.value,
-                one.complete_through,
-                one.provisional_days,
-                _moment(one.last_fetched_at),
-            )
-            for one in found
-        ],
-    )
+    """Print a table for each organisation: a column with its name would leave no room for the rest."""
+    for organization_id, endpoints in _by_organization(found).items():
+        print_table(
+            ["endpoint", "state", "complete up to", "days that can change", "pulled last (UTC)"],
+            [
+                (
+                    one.endpoint,
+                    one.state.value,
+                    one.complete_through,
+                    one.provisional_days,
+                    _moment(one.last_fetched_at),
+                )
+                for one in endpoints
+            ],
+            title=organization_id,
+        )
 
 
 def _print_wrong(organization_id: str, endpoints: list[EndpointStatus], *, is_all: bool) -> None:

@@ -69,4 +69,4 @@ class _ConsoleHandler(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(self.format(record), markup=False, soft_wrap=True)
+        self._console.print(self.format(record), markup=False, emoji=False, soft_wrap=True)

@@ -71,22 +71,41 @@ def _refuse(message: str) -> NoReturn:
 
 
 def fake_api(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on the loopback address; 0 picks a free one.")] = 0,
-    users: Annotated[int, typer.Option(min=1, help="Seats of each organisation.")] = 60,
-    from_: Annotated[str | None, typer.Option("--from", help="First day with data (default 2026-01-01).")] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Last day with data (default: follows the clock).")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first organisation; the next ones count up.")] = 1,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Port on the loopback address; 0 picks a free one.")
+    ] = 0,
+    users: Annotated[int, typer.Option(min=1, metavar="N", help="Seats of each organisation.")] = 60,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="First day with data (default 2026-01-01).")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="DATE", help="Last day with data (default: follows the clock).")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Seed of the first organisation; the next ones count up.")
+    ] = 1,
     now: Annotated[
-        str | None, typer.Option("--now", help="Fixed moment, RFC 3339 (default: ONELENS_NOW, else now).")
+        str | None,
+        typer.Option("--now", metavar="MOMENT", help="Fixed moment, RFC 3339 (default: ONELENS_NOW, else now)."),
     ] = None,
     key: Annotated[
-        str, typer.Option("--key", help="API key of the first organisation; the next get -2, -3, ...")
+        str, typer.Option("--key", metavar="KEY", help="API key of the first organisation; the next get -2, -3, ...")
     ] = DEMO_KEY,
-    rpm: Annotated[int, typer.Option(min=0, help="Requests a minute per organisation; 0 lifts the limit.")] = 60,
-    plan: Annotated[str | None, typer.Option(help="usage or seat (default: alternating, usage first).")] = None,
-    organizations: Annotated[int, typer.Option(min=1, max=50, help="How many organisations to serve.")] = 1,
-    engagement_lag: Annotated[int, typer.Option(min=1, help="Days until engagement of a day is there.")] = 1,
-    fault: Annotated[list[str] | None, typer.Option(help="kind[:name=value,...]; may be repeated.")] = None,
+    rpm: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Requests a minute per organisation; 0 lifts the limit.")
+    ] = 60,
+    plan: Annotated[
+        str | None, typer.Option(metavar="PLAN", help="usage or seat (default: alternating, usage first).")
+    ] = None,
+    organizations: Annotated[
+        int, typer.Option(min=1, max=50, metavar="N", help="How many organisations to serve.")
+    ] = 1,
+    engagement_lag: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Days until engagement of a day is there.")
+    ] = 1,
+    fault: Annotated[
+        list[str] | None, typer.Option(metavar="FAULT", help="kind[:name=value,...]; may be repeated.")
+    ] = None,
 ) -> None:
     """Serve the local API until interrupted; prints its address on stdout when it is ready."""
     first = _day("--from", from_) or EARLIEST_DAY

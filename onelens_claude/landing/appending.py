@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -23,6 +22,7 @@ from onelens_claude.api import row_types
 from onelens_claude.clock import naive_utc, utc_now
 from onelens_claude.errors import InvalidPullError, InvalidRowError, NotYetAvailableError, RepeatedKeyError
 from onelens_claude.landing.parsing import REFUSED, refuse, select_rows
+from onelens_claude.warehouse.connections import transaction
 from onelens_claude.warehouse.raw_tables import row_columns, stored_path
 
 if TYPE_CHECKING:
@@ -93,17 +93,11 @@ def append_pulls(
     Raises InvalidPullError for the first row that breaks the contract; nothing is then appended. What is wrong with
     the file or the machine stays a duckdb.Error.
     """
-    connection.begin()
-    try:
+    by_endpoint = attrgetter("request.endpoint.name")
+    with transaction(connection):
         appended: list[AppendedPull] = []
-        by_endpoint = attrgetter("request.endpoint.name")
         for _, group in groupby(sorted(pulls, key=by_endpoint), key=by_endpoint):
             appended += _append_endpoint(connection, list(group), run_id)
-        connection.commit()
-    except BaseException:
-        with suppress(duckdb.TransactionException):  # a failed commit has ended the transaction already
-            connection.rollback()
-        raise
     return appended
 
 

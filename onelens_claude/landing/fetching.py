@@ -32,6 +32,7 @@ from onelens_claude.errors import (
     WarehouseError,
 )
 from onelens_claude.visible import visible
+from onelens_claude.warehouse.connections import plain_folder
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -310,10 +311,11 @@ def spool_session(folder: Path) -> Iterator[Path]:
 
     A session's folder is there only while its lock is held, so a live one is never swept.
     """
-    session = folder / uuid.uuid4().hex
-    lock = FileLock(folder / f"{session.name}.lock")
+    name = uuid.uuid4().hex
+    lock = FileLock(folder / f"{name}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        session = plain_folder(folder) / name
         for leftover in folder.iterdir():
             if leftover.is_dir():
                 _sweep(leftover)

@@ -30,11 +30,13 @@ from onelens_claude.api.endpoints import (
 )
 from onelens_claude.api.windows import widest_windows, windows
 from onelens_claude.clock import utc_now
-from onelens_claude.errors import ApiError, StoppedError
+from onelens_claude.errors import ApiError, DamagedCopyError, StoppedError
 from onelens_claude.landing.appending import append_pulls
 from onelens_claude.landing.fetching import PullRequest, fetch
 from onelens_claude.ledger.due import ROUNDING_DUST_CENTS
 from onelens_claude.ledger.held import current_days, held_days
+from onelens_claude.warehouse.connections import attach, plain_folder
+from onelens_claude.warehouse.files import FILE_ERRORS
 from onelens_claude.warehouse.raw_tables import create_raw_tables, is_current
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ def revised_windows(
 ) -> list[Window]:
     """Return the spans of days of the client's organisation that changed since they were pulled.
 
+    None where the serving copy cannot be read: the next publication makes it anew, and the day after finds them.
     Raises as `revised_days`; StoppedError where it takes longer than `seconds`.
     """
     if not warehouse.serving_path.exists():
@@ -79,6 +82,9 @@ def revised_windows(
         if alarm:
             alarm.start()
         days = revised_days(warehouse, client, revision_days=revision_days)
+    except (DamagedCopyError, *FILE_ERRORS) as error:
+        _log.warning("Revised days cannot be looked for in %s: %s", warehouse.serving_path, error)
+        return []
     finally:
         if alarm:
             alarm.cancel()
@@ -101,7 +107,8 @@ def revised_days(
         held = set(held_days(stored, client.organization_id, ENDPOINTS["cost_report"], first, newest))
         held &= set(held_days(stored, client.organization_id, ENDPOINTS["user_cost_report"], first, newest))
     changed: set[dt.date] = set()
-    with tempfile.TemporaryDirectory(prefix="onelens-probe-") as folder, _probes(warehouse) as probes:
+    temporary = plain_folder(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix="onelens-probe-", dir=temporary) as folder, _probes(warehouse) as probes:
         for endpoint in (ENDPOINTS["cost_report"], ENDPOINTS["usage_report"]):
             _load(probes, client, endpoint, held, Path(folder))
             changed |= _differing(probes, client.organization_id, endpoint, held)
@@ -137,7 +144,7 @@ def _probes(warehouse: Warehouse) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute("set TimeZone = 'UTC'")
     create_raw_tables(connection)
-    connection.execute(f"attach '{warehouse.serving_path}' as stored (read_only)")
+    attach(connection, warehouse.serving_path, "stored", "read_only")
     return connection
 
 

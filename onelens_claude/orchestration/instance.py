@@ -19,6 +19,7 @@ from onelens_claude.errors import SettingsError
 from onelens_claude.orchestration.event_log import BATCH_SIZE, BATCH_VARIABLE
 from onelens_claude.paths import PROJECT_ROOT
 from onelens_claude.settings import config_path
+from onelens_claude.warehouse.connections import plain_folder
 
 _OUR_HEADER = "# The Dagster instance for local use."
 
@@ -29,10 +30,11 @@ def prepare_home() -> Path:
     Opening a fresh home from several processes breaks its migrations for good, so the first use is under a lock.
     """
     home = Path(os.environ.get("DAGSTER_HOME") or config_path().parent / ".dagster").expanduser().absolute()
-    os.environ["DAGSTER_HOME"] = str(home)
     os.environ.setdefault(BATCH_VARIABLE, BATCH_SIZE)
     try:
         home.mkdir(parents=True, exist_ok=True)
+        home = plain_folder(home)  # Dagster names its files as URLs
+        os.environ["DAGSTER_HOME"] = str(home)
         with FileLock(home / ".setup.lock"):
             _copy_instance_file(home / "dagster.yaml")
             with dg.DagsterInstance.get() as instance:

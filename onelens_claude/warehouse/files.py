@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 import duckdb
 from filelock import FileLock, Timeout
 
-from onelens_claude.errors import WarehouseError
+from onelens_claude.errors import DamagedCopyError, WarehouseError
 from onelens_claude.waiting import waiting
+from onelens_claude.warehouse.connections import CATALOG, attach, connect, read_through
 from onelens_claude.warehouse.raw_tables import create_raw_tables, is_current
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ _LONGEST_LOCK_WAIT = 4 * 3600.0
 _ORPHAN_SECONDS = 180
 _TOLD_AFTER = 1.0
 """Seconds: between two appends, the lock is taken for less."""
+_DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 _HELD_BY_ANOTHER = "Could not set lock on file"
-_FILE_ERRORS = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
+FILE_ERRORS = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
 """What DuckDB raises about the file, the disk or the memory, not about a statement or its data."""
 
 
@@ -131,7 +133,7 @@ class Warehouse:
             with suppress(Timeout, OSError, duckdb.Error):
                 if self.path.exists():
                     stack.enter_context(FileLock(self.lock_path, blocking=False))
-                    connection = stack.enter_context(duckdb.connect(str(self.path), read_only=True))
+                    connection = stack.enter_context(connect(self.path, read_only=True))
             if connection is None and self.serving_path.exists():
                 connection = stack.enter_context(self.reader())
             yield connection
@@ -142,7 +144,7 @@ class Warehouse:
         try:
             create_raw_tables(connection)
             yield connection
-        except _FILE_ERRORS as error:
+        except FILE_ERRORS as error:
             raise self._write_error(error) from None
         finally:
             self._close(connection)
@@ -150,9 +152,9 @@ class Warehouse:
     def upgrade(self) -> None:
         """Bring the raw tables of a working file that an earlier version wrote up to date; the next build publishes."""
         try:
-            with duckdb.connect(str(self.path), read_only=True) as connection:
+            with FileLock(self.lock_path, blocking=False), connect(self.path, read_only=True) as connection:
                 is_old = not is_current(connection)
-        except duckdb.Error:  # there is no file yet, or a writer has it open and has already checked
+        except (Timeout, OSError, duckdb.Error):  # there is no file yet, or a writer has it open and has checked
             return
         if is_old:
             _log.info("%s was written by an earlier version; its raw tables are converted.", self.path)
@@ -162,43 +164,100 @@ class Warehouse:
     def publish(self) -> int:
         """Replace the serving copy by the working file as it is now, in one step; return its bytes.
 
-        A reader that holds the old copy keeps it. A crash leaves the old copy, and a leftover for the next call.
+        Before that, the new copy is read through, and it must hold every day that the old one holds; an old one that
+        cannot be read is made anew. A reader that holds the old copy keeps it. A crash leaves the old copy.
         """
         with self.writer_lock():
             if not self.path.exists():
                 raise WarehouseError(f"{self.path}: there is nothing to publish; run a backfill first")
-            self._close(self._connect())  # opening and closing folds a write-ahead log left by a crash into the file
-            new = self.serving_path.with_name(self.serving_path.name + ".new")
+            self._fold_log()
+            new = _beside(self.serving_path, ".new")
             try:
                 new.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(self.path, new)
-                with new.open("rb") as copied:
-                    os.fsync(copied.fileno())
-                duckdb.connect(str(new), read_only=True).close()
+                _copy(self.path, new)
+                self._check_successor(new)
+                _beside(self.serving_path, ".wal").unlink(missing_ok=True)  # no log of an old copy fits a new one
                 new.replace(self.serving_path)
-            except (OSError, duckdb.Error) as error:
-                reason = getattr(error, "strerror", None) or error
-                raise WarehouseError(f"{self.serving_path}: cannot be replaced: {reason}") from None
+            except OSError as error:
+                raise WarehouseError(
+                    f"{self.serving_path}: cannot be replaced: {error.strerror}. {self._advice(error)}"
+                ) from None
+            finally:
+                _remove(new)
         return self.serving_path.stat().st_size
+
+    def _fold_log(self) -> None:
+        """Write what a crash left in the write-ahead log into the file."""
+        connection = self._connect()
+        try:
+            connection.execute("checkpoint")
+        except FILE_ERRORS as error:
+            raise self._write_error(error) from None
+        finally:
+            self._close(connection)
+
+    def _check_successor(self, new: Path) -> None:
+        """Raise WarehouseError unless `new` is whole and holds every day of the serving copy."""
+        try:
+            with connect(new, read_only=True) as connection:
+                read_through(connection)
+                lost = self._days_lost(connection) if self.serving_path.exists() else ""
+        except duckdb.Error as error:
+            raise WarehouseError(
+                f"{self.path}: is not published, because it cannot be read through: {_words(error)}. "
+                f"{self._advice(error)}"
+            ) from None
+        if lost:
+            raise WarehouseError(
+                f"{self.path}: is not published, because {self.serving_path} holds days that it lacks: {lost}. Move "
+                f"{self.path} away and run the same command again, to go on from the copy; or move the copy away, to "
+                "replace it by less"
+            )
+
+    def _days_lost(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """Return in words which days the serving copy holds and `connection` does not."""
+        try:
+            attach(connection, self.serving_path, "published", "read_only")
+            held = """select distinct organization_id, endpoint,
+                    unnest(range(window_start, window_end, interval 1 day))::date as activity_date
+                from {catalog}.claude_raw.pulls where status = 'complete'"""
+            lost = connection.execute(
+                f"""select organization_id, min(activity_date), max(activity_date), count(distinct activity_date)
+                from ({held.format(catalog="published")} except {held.format(catalog=CATALOG)})
+                group by organization_id
+                order by organization_id"""
+            ).fetchall()
+        except duckdb.CatalogException:
+            raise WarehouseError(
+                f"{self.serving_path}: is a database of something else and is not replaced; name another file as "
+                "warehouse.serving_path, or move this one away"
+            ) from None
+        except duckdb.Error as error:
+            _log.warning("%s: cannot be read and is made anew: %s", self.serving_path, _words(error))
+            return ""
+        return "; ".join(
+            f"{organization} {first} to {last} ({days} {'day' if days == 1 else 'days'})"
+            for organization, first, last, days in lost
+        )
 
     def compact(self) -> None:
         """Copy everything into a new file that takes the place of the working file: DuckDB gives no space back."""
-        new = self.path.with_name(self.path.name + ".compact")
+        new = _beside(self.path, ".compact")
         with self.writer_lock():
             connection = self._connect()
             try:
-                new.unlink(missing_ok=True)
-                catalog = connection.execute("select current_database()").fetchone()
-                connection.execute(f"attach '{new}' as compact (storage_version '{STORAGE_VERSION}')")
-                connection.execute(f'copy from database "{catalog[0] if catalog else ""}" to compact')
+                attach(connection, new, "compact", f"storage_version '{STORAGE_VERSION}'")
+                connection.execute(f"copy from database {CATALOG} to compact")
                 connection.execute("detach compact")
-            except _FILE_ERRORS as error:
+                self._close(connection)
+                _flush(new)
+                new.replace(self.path)
+            except (OSError, *FILE_ERRORS) as error:
                 raise self._write_error(error) from None
             finally:
-                self._close(connection)
-            with new.open("rb") as written:
-                os.fsync(written.fileno())
-            new.replace(self.path)
+                connection.close()
+                _remove(new)
+                _remove(_beside(new, ".wal"))
 
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -209,32 +268,84 @@ class Warehouse:
     def _connect(self, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
         """Open the file, waiting for whoever has it open without our lock: the dbt of a run that was killed."""
         purpose = "reading" if read_only else "writing"
+        if not read_only:
+            for leftover in self._leftovers:
+                _remove(leftover)
+            self._restore()
         deadline = time.monotonic() + _ORPHAN_SECONDS
         is_told = False
         with ExitStack() as telling:
             while True:
                 try:
-                    connection = duckdb.connect(str(self.path), read_only=read_only, config=_WRITER_CONFIG)
+                    connection = connect(self.path, read_only=read_only, config=_WRITER_CONFIG)
                     break
                 except duckdb.Error as error:
                     if _HELD_BY_ANOTHER not in str(error) or time.monotonic() > deadline:
-                        raise WarehouseError(f"{self.path}: cannot be opened for {purpose}: {error}") from None
+                        raise WarehouseError(
+                            f"{self.path}: cannot be opened for {purpose}: {_words(error)}. {self._advice(error)}"
+                        ) from None
                     if not is_told:
-                        what = f"{self.path}: waiting for another program to close it: {' '.join(str(error).split())}"
+                        what = f"{self.path}: waiting for another program to close it: {_words(error)}"
                         telling.enter_context(waiting(what, limit=_ORPHAN_SECONDS, topic=str(self.path)))
                     is_told = True
                     time.sleep(0.5)
-        connection.execute("set TimeZone = 'UTC'")
+        if not read_only:  # nobody else has it open: what is in its folder for spilling, a killed process left
+            shutil.rmtree(_beside(self.path, ".tmp"), ignore_errors=True)
         return connection
+
+    @property
+    def _leftovers(self) -> tuple[Path, ...]:
+        """Files that only the holder of the lock writes: what is there when it begins, a killed process left."""
+        compact = _beside(self.path, ".compact")
+        return _beside(self.serving_path, ".new"), _beside(self.path, ".new"), compact, _beside(compact, ".wal")
+
+    def _restore(self) -> None:
+        """Make a working file that is gone anew from the serving copy, which is a copy of all of it."""
+        if self.path.exists() or not self.serving_path.exists():
+            return
+        new = _beside(self.path, ".new")
+        try:
+            _copy(self.serving_path, new)
+            with connect(new, read_only=True) as connection:
+                read_through(connection)
+                connection.execute("from claude_raw.pulls limit 0")
+            _beside(self.path, ".wal").unlink(missing_ok=True)
+            new.replace(self.path)
+        except (OSError, duckdb.Error) as error:
+            raise WarehouseError(
+                f"{self.path}: is not there, and cannot be made anew from {self.serving_path}: {_words(error)}. Put "
+                "one of the two back from a backup, or move the copy away to begin with nothing"
+            ) from None
+        finally:
+            _remove(new)
+        _log.warning(
+            "%s was not there; it is made anew from %s. What was pulled since that was published is pulled again.",
+            self.path,
+            self.serving_path,
+        )
 
     def _close(self, connection: duckdb.DuckDBPyConnection) -> None:
         try:
             connection.close()
-        except _FILE_ERRORS as error:  # closing folds the write-ahead log into the file
+        except FILE_ERRORS as error:  # closing folds the write-ahead log into the file
             raise self._write_error(error) from None
 
-    def _write_error(self, error: duckdb.Error) -> WarehouseError:
-        return WarehouseError(f"{self.path}: cannot be written: {' '.join(str(error).split())}")
+    def _write_error(self, error: Exception) -> WarehouseError:
+        return WarehouseError(f"{self.path}: cannot be written: {_words(error)}. {self._advice(error)}")
+
+    def _advice(self, error: Exception) -> str:
+        """Return what to do about what DuckDB or the system said of a file."""
+        text = str(error)
+        if _HELD_BY_ANOTHER in text:
+            return "Close the program that has it open, then run the same command again"
+        if any(sign in text for sign in _DISK_FULL):
+            return "Make room on the disk, then run the same command again; what is loaded stays"
+        if isinstance(error, OSError) or not self.serving_path.exists():
+            return "Fix that, then run the same command again"
+        return (
+            f"If it is damaged, move it away and run the same command again: it is then made anew from "
+            f"{self.serving_path}"
+        )
 
     def _prepare_folder(self) -> None:
         try:
@@ -257,6 +368,31 @@ def _holder(lock_path: Path) -> str:
     return "another process"
 
 
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    _flush(target)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file is on the disk, so that its new name never comes before its content."""
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+def _words(error: Exception) -> str:
+    """Return what an error says, on one line."""
+    return getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")
+
+
 @contextmanager
 def open_serving_copy(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a serving copy read-only; nothing it runs can reach other files or the network.
@@ -267,14 +403,12 @@ def open_serving_copy(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     if not path.exists():
         raise WarehouseError(f"{path}: there is no serving copy yet; run `onelens-claude backfill` or `make demo`")
     try:
-        connection = duckdb.connect(
-            str(path),
-            read_only=True,
-            config={"enable_external_access": "false", "autoload_known_extensions": "false"},
-        )
-        connection.execute("set TimeZone = 'UTC'")  # days are UTC, `current_date` too
+        connection = connect(path, read_only=True, config={"autoload_known_extensions": "false"})
+        connection.execute("set enable_external_access = false")
     except duckdb.Error as error:
-        raise WarehouseError(f"{path}: cannot be read: {error}") from None
+        raise DamagedCopyError(
+            f"{path}: cannot be read: {_words(error)}. `onelens-claude daily` makes it anew"
+        ) from None
     try:
         yield connection
     finally:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint
 from onelens_claude.clock import naive_utc, utc_now
+from onelens_claude.warehouse.connections import transaction
 from onelens_claude.warehouse.raw_tables import pull_days, row_columns
 
 if TYPE_CHECKING:
@@ -92,14 +93,9 @@ def needless_pulls(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, cu
 def _remove(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, pull_ids: list[str]) -> int:
     if not pull_ids:
         return 0
-    connection.begin()
-    try:
+    with transaction(connection):
         for table in ("page_parts", "pages", endpoint.rows_table, "pulls"):
             connection.execute(
                 f"delete from claude_raw.{table} where pull_id in (select unnest($pull_ids))", {"pull_ids": pull_ids}
             )
-        connection.commit()
-    except BaseException:
-        connection.rollback()
-        raise
     return len(pull_ids)

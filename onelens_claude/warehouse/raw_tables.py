@@ -23,6 +23,7 @@ import duckdb
 
 from onelens_claude.api import row_types
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint, Shape
+from onelens_claude.warehouse.connections import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -168,8 +169,7 @@ def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """
     if is_current(connection):
         return
-    connection.begin()
-    try:
+    with transaction(connection):
         stored_columns = _stored_columns(connection)
         connection.execute(_LEDGER_DDL)
         connection.execute(_PAGES_DDL)
@@ -179,10 +179,6 @@ def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute(_ENDPOINT_DDL.format(endpoint=endpoint.name))
             _create_rows_table(connection, endpoint, stored_columns.get(endpoint.rows_table))
         connection.execute(f"comment on table claude_raw.pulls is '{_layout()}'")
-        connection.commit()
-    except BaseException:
-        connection.rollback()
-        raise
 
 
 def is_current(connection: duckdb.DuckDBPyConnection) -> bool:

@@ -294,14 +294,25 @@ def test_an_unreachable_host_is_named(connect):
         closed.bind(("127.0.0.1", 0))
         base_url = f"http://127.0.0.1:{closed.getsockname()[1]}"
         with pytest.raises(
-            errors.TransportError, match=f"no complete answer from {base_url}: .*refused.*Check base_url"
+            errors.TransportError, match=rf"no complete answer from {base_url}: Failed .*refused\. Check base_url"
         ) as raised:
             read(connect(base_url))
     assert raised.value.__cause__ is None
 
 
 def test_a_host_name_that_does_not_exist_is_named(connect):
-    with pytest.raises(errors.TransportError, match=r"no complete answer from https://api\.invalid: .*Check base_url"):
+    said = r"no complete answer from https://api\.invalid: Failed to resolve .*\)\. Check base_url"
+    with pytest.raises(errors.TransportError, match=said):
+        read(connect("https://api.invalid", attempts=1))
+
+
+def test_a_host_that_takes_no_connection_is_named_in_words(connect, monkeypatch):
+    def create_connection(*_: object, **__: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("urllib3.util.connection.create_connection", create_connection)
+    said = r"no complete answer from https://api\.invalid: Connection to api\.invalid timed out.* Check base_url"
+    with pytest.raises(errors.TransportError, match=said):
         read(connect("https://api.invalid", attempts=1))
 
 

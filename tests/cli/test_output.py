@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import itertools
+import logging
 import re
 
 from rich.console import Console
 
 from onelens_claude.cli import output
+from onelens_claude.cli.terminal import kept_console
 
 
 def test_a_terminal_sees_how_much_of_everything_is_done_and_how_long_it_will_take():
@@ -38,3 +40,10 @@ def test_pages_that_no_plan_knew_of_lengthen_the_bar_of_all_requests():
 def test_what_is_no_terminal_sees_no_bars():
     with output.progress_bars({"users": 30}, Console(file=io.StringIO())) as on_progress:
         assert on_progress is None
+
+
+def test_a_log_line_of_a_running_step_is_shown_and_not_obeyed(capfd):
+    said = "acme: users: [/b] :warning: \x1b[2J \u202e"
+    with kept_console():
+        logging.getLogger("onelens_claude.landing").warning("%s", said)
+    assert capfd.readouterr().err == "acme: users: [/b] :warning: \\x1b[2J \\u202e\n"

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
     from tests.worlds import World
 
+GAMMA = "gamma_in_north_america"
 FORGED = "acme: users 2026-11-19: 500 api_error: no [/b]\nacme: everything is complete\x1b[31m\u202e"
 
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    """Land all of acme, beta without its newest day of two endpoints, and nothing of gamma; then take the keys away."""
-    specs = {name: small_organization(api_key=f"sk-{name}", users=2) for name in ("acme", "beta", "gamma")}
+    """Land all of acme, beta without its newest day of two endpoints, and nothing of the third; then take the keys away."""
+    specs = {name: small_organization(api_key=f"sk-{name}", users=2) for name in ("acme", "beta", GAMMA)}
     first, last = dt.date.fromisoformat(FIRST), dt.date.fromisoformat(LAST)
     with scratch_folder() as folder, serving_world(folder, NOW, specs) as world:
         with process_environment(world.variables()):
@@ -58,7 +59,7 @@ def world() -> Iterator[World]:
 def test_each_organisation_is_one_line_on_a_narrow_terminal(world):
     exit_code, screen = on_a_terminal(world.variables(), "status")
     assert exit_code == 0
-    for name, state, day in (("acme", "failed", LAST), ("beta", "forbidden", "2026-11-18"), ("gamma", "never", "")):
+    for name, state, day in (("acme", "failed", LAST), ("beta", "forbidden", "2026-11-18"), (GAMMA, "never", "")):
         (line,) = [line for line in screen.splitlines() if line.startswith(f"│ {name} ")]
         assert state in line
         assert day in line
@@ -67,7 +68,7 @@ def test_each_organisation_is_one_line_on_a_narrow_terminal(world):
 
 def test_details_stand_where_something_is_wrong_and_name_everything_once(world):
     lines = world.good("status").stdout.splitlines()
-    details = [line for line in lines if re.match("acme:|beta:|gamma:", line)]
+    details = [line for line in lines if re.match("acme:|beta:|gamma_", line)]
     assert len(details) == 4
     failed, forbidden, gaps, never = details
     assert failed == (
@@ -79,17 +80,22 @@ def test_details_stand_where_something_is_wrong_and_name_everything_once(world):
     assert "public API access must be on" in forbidden
     assert "(request req_" in forbidden
     assert gaps == "beta: connectors: gaps, missing 2026-11-19 (1 day)"
-    assert never == "gamma: nothing pulled yet; run `onelens-claude backfill --org gamma`"
+    assert never == f"{GAMMA}: nothing pulled yet; run `onelens-claude backfill --org {GAMMA}`"
 
 
 def test_what_to_do_next_is_said_when_something_is_wrong(world):
     assert "`onelens-claude daily` asks for what is missing" in world.good("status").stderr
 
 
-def test_every_endpoint_is_shown_on_demand_and_in_json(world):
-    table = world.good("status", "--all").stdout
-    assert table.count("│ acme ") == 9
-    assert len(world.good("status", "--json").json["status"]) == 27
+def test_every_endpoint_is_one_line_on_demand_and_is_in_json(world):
+    exit_code, screen = on_a_terminal(world.variables(), "status", "--all")
+    assert exit_code == 0
+    lines = [line for line in screen.splitlines() if line.startswith("│ ")]
+    assert max(cell_len(line) for line in lines) <= 80
+    assert [line.strip() for line in screen.splitlines() if line.strip() in world.servers] == ["acme", "beta", GAMMA]
+    every = world.good("status", "--json").json["status"]
+    assert [line.split()[1] for line in lines] == [one["endpoint"] for one in every]
+    assert len(every) == 27
 
 
 def test_json_holds_the_message_exactly_and_no_character_that_a_terminal_obeys(world):

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import socket
 
 import pytest
 import yaml
 
+from onelens_claude.cli import COMMANDS
+
 from .conftest import SECRET, small_organization
 
-COMMANDS = ("check", "backfill", "daily", "status", "query", "demo", "dev", "fake-api")
 
-
-def test_help_names_every_command_and_every_command_has_help(world):
+def test_help_names_every_command_and_every_command_has_help_of_80_columns(world, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     overview = world.good("--help").stdout
+    assert all(place.summary in " ".join(overview.split()) for place in COMMANDS.values())
     for command in COMMANDS:
         assert command in overview
         answer = world.good(command, "--help")
         assert "Usage: onelens-claude " + command in answer.stdout
         assert len(answer.stdout.splitlines()) > 5
+        assert max(map(len, answer.stdout.splitlines())) <= 80
     for command in ("check", "backfill", "daily", "status", "query"):
         assert "--json" in world.good(command, "--help").stdout
 
@@ -34,10 +38,12 @@ def test_no_command_is_help_and_an_unknown_one_or_option_is_wrong_usage(world):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("backfill", "--from", "yesterday"), "is not a date"),
-        (("backfill", "--from", "2025-12-31"), "nothing before"),
-        (("backfill", "--to", "2026-11-20"), "not over yet"),
-        (("backfill", "--from", "2026-11-10", "--to", "2026-11-09"), "is after"),
+        (("backfill", "--from", "yesterday"), "--from 'yesterday' is not a date"),
+        (("backfill", "--from", "2025-12-31"), "--from 2025-12-31: the API has nothing before"),
+        (("backfill", "--to", "2026-11-20"), "--to 2026-11-20: that day is not over yet"),
+        (("backfill", "--from", "2026-11-10", "--to", "2026-11-09"), "--from 2026-11-10 is after --to 2026-11-09"),
+        (("backfill", "--from", "2027-01-01"), "--from 2027-01-01: that day is not over yet"),
+        (("backfill", "--to", "2025-12-31"), "--to 2025-12-31: the API has nothing before"),
         (("backfill", "--org", "nobody"), "no organisation 'nobody'; known organisations: acme"),
         (("check", "--org", "nobody"), "no organisation 'nobody'"),
         (("query", "--json", "--csv", "select 1"), "only one of --json and --csv"),
@@ -49,6 +55,16 @@ def test_a_wrong_argument_is_refused_with_its_reason(world, arguments, complaint
     assert complaint in " ".join(answer.stderr.split())
     assert "Traceback" not in answer.text
     assert not world.warehouse.exists()
+
+
+def test_a_last_day_before_the_organisations_first_names_the_setting_that_says_so(world):
+    content = yaml.safe_load(world.config.read_text())
+    content["organizations"][0]["backfill_start"] = dt.date(2026, 11, 15)
+    world.config.write_text(yaml.safe_dump(content))
+    answer = world.run("backfill", "--plan", "--to", "2026-11-14")
+    assert answer.exit_code == 2
+    assert "--to 2026-11-14 is before backfill_start, 2026-11-15" in answer.stderr
+    assert world.good("backfill", "--plan", "--from", "2026-11-13", "--to", "2026-11-14").stdout
 
 
 @pytest.mark.parametrize("command", [("check",), ("backfill",), ("daily",), ("status",), ("query", "select 1")])

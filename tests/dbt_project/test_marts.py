@@ -457,3 +457,18 @@ def test_organisations_do_not_mix(built: Built) -> None:
     for table in FACTS.values():
         rows = built.query(f"select distinct organization_id, pull_id from marts.{table}")
         assert all(owners[pull_id] == organization_id for organization_id, pull_id in rows)
+
+
+def test_every_table_and_column_of_a_build_carries_its_description(built: Built) -> None:
+    said = built.query(
+        """select schema_name || '.' || table_name || '.' || column_name, comment from duckdb_columns()
+        where schema_name in ('staging', 'intermediate', 'marts') and table_name <> 'tested_builds'
+        union all
+        select schema_name || '.' || table_name, comment from duckdb_tables()
+        where schema_name in ('staging', 'intermediate', 'marts') and table_name <> 'tested_builds'
+        union all
+        select schema_name || '.' || view_name, comment from duckdb_views()
+        where schema_name in ('staging', 'intermediate', 'marts')"""
+    )
+    assert len(said) > 1000
+    assert [name for name, comment in said if not comment] == []

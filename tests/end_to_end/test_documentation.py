@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +32,32 @@ OPTIONAL = ("plugin_daily_usage", "artifact_daily_creation", "priority_tier_esti
 
 
 @pytest.mark.parametrize(("title", "sql"), SQL, ids=[title for title, _ in SQL])
-def test_a_documented_query_answers_and_keeps_money_decimal(loaded: World, title: str, sql: str) -> None:
+def test_a_documented_query_answers_by_organisation_and_without_a_float(loaded: World, title: str, sql: str) -> None:
     with duckdb.connect(str(loaded.serving), read_only=True) as connection:
         result = connection.execute(sql)
         rows = result.fetchall()
         assert rows or any(mart in sql for mart in OPTIONAL), f"{title}: no rows"
-        money = {name: kind for name, kind, *_ in result.description if name.endswith(("_usd", "_cents"))}
-    assert all(str(kind).startswith("DECIMAL") for kind in money.values()), money
+        kinds = {name: str(kind) for name, kind, *_ in result.description}
+    assert "organization_id" in kinds
+    assert {name: kind for name, kind in kinds.items() if kind in {"DOUBLE", "FLOAT"}} == {}
+    assert {kind[:7] for name, kind in kinds.items() if name.endswith(("_usd", "_cents"))} <= {"DECIMAL"}
+
+
+def test_the_month_to_date_stands_against_the_same_days_of_the_month_before(loaded: World) -> None:
+    (sql,) = (sql for title, sql in SQL if title.startswith("This month to date"))
+    rows = loaded.rows(sql)
+    assert {row["complete_through"] for row in rows} == {dt.date(2026, 11, 20)}
+    costs = loaded.rows(
+        "select organization_id, activity_date, sum(amount_usd) as usd from marts.fct_claude_costs group by all"
+    )
+    spent = {(row["organization_id"], row["activity_date"]): row["usd"] for row in costs}
+    for row in rows:
+        said = {}
+        for month in (10, 11):
+            days = (dt.date(2026, month, day) for day in range(1, 21))
+            said[month] = [spent[row["organization_id"], day] for day in days if (row["organization_id"], day) in spent]
+        assert (row["to_date_usd"], row["same_days_last_month_usd"]) == (sum(said[11]), sum(said[10])), row
+        assert (row["days_to_date"], row["days_last_month"]) == (len(said[11]), len(said[10])), row
 
 
 def test_the_documented_python_keeps_every_digit_and_reads_through_the_resource(loaded: World) -> None:
@@ -46,6 +67,8 @@ def test_the_documented_python_keeps_every_digit_and_reads_through_the_resource(
         exec(frame_example, names)
         exact = loaded.rows("select sum(amount_usd) as usd from marts.product_daily_spend")[0]["usd"]
         assert names["by_product"].sum() == exact
+        assert names["total"] == loaded.rows("select sum(amount_usd) as usd from marts.user_monthly_spend")[0]["usd"]
+        assert isinstance(names["total"], Decimal)
         exec(asset_example, names)
         with dg.DagsterInstance.ephemeral() as instance:
             result = dg.materialize(
@@ -79,6 +102,7 @@ def test_the_catalogue_is_one_file_made_offline_with_every_mart_and_what_is_made
     assert len(marts) > 20
     assert {mart for mart in marts if f"model.onelens_claude.{mart}" not in page} == set()
     assert "decimal(38,12)" in page.lower()
+    assert "Where to begin" in page  # the overview, with which it opens
     for exposure in ("management_report", "alerts"):
         assert f"exposure.onelens_claude.{exposure}" in page
     assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=.https?://", page)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from onelens_claude.fake_api import Fault, Revision
-from onelens_claude.ledger.revisions import revised_days
+from onelens_claude.ledger.revisions import revised_days, revised_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,15 @@ def test_a_quiet_day_costs_four_requests_and_finds_nothing(published: Place) -> 
     assert probe(published) == []
     asked = Counter(path.split("?")[0].rsplit("/", 1)[1] for path in published.requests())
     assert asked == {"cost_report": 2, "usage_report": 2}
+
+
+def test_a_damaged_serving_copy_is_a_warning_and_not_the_end_of_every_run(
+    published: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    warehouse = published.onelens.warehouse()
+    warehouse.serving_path.write_bytes(b"damaged " * 10_000)
+    assert revised_windows(warehouse, published.client(), revision_days=30) == []
+    assert f"Revised days cannot be looked for in {warehouse.serving_path}: " in caplog.text
 
 
 def test_the_deep_check_asks_once_for_the_whole_week_and_by_day_only_where_a_user_differs(

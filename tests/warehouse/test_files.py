@@ -52,7 +52,7 @@ def test_a_new_file_has_every_raw_table_and_compresses_its_payload(files):
             ).fetchall()
         }
         version = connection.execute(
-            "select tags['storage_version'] from duckdb_databases() where database_name = 'w'"
+            "select tags['storage_version'] from duckdb_databases() where database_name = 'onelens'"
         ).fetchone()
         views = {
             row[0]

@@ -4,16 +4,17 @@ What is here: running dbt, and when its manifest is stale. What to add here: how
 What must not go here: groups, owners and descriptions, which come from the dbt project itself.
 """
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 from filelock import FileLock
 
 from onelens_claude.orchestration.assets.raw import WRITER_POOL
@@ -41,10 +42,32 @@ def build_dbt_resource(project: DbtProject) -> DbtCliResource:
     return InstalledDbt(project_dir=project, dbt_executable=str(executable))  # type: ignore[arg-type]
 
 
+class _Translator(DagsterDbtTranslator):
+    """An asset's page shows what its table is; the SQL behind it is in the catalogue."""
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return str(dbt_resource_props["description"])
+
+
+def _manifest(project: DbtProject) -> dict[str, Any]:
+    """Return the manifest with each test's description where dagster-dbt looks for the one of its check."""
+    manifest: dict[str, Any] = json.loads(Path(project.manifest_path).read_text(encoding="utf-8"))
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "test":
+            node["meta"]["description"] = node["description"]
+    return manifest
+
+
 def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
     """Return every model as an asset and every dbt test as its check."""
 
-    @dbt_assets(manifest=project.manifest_path, project=project, name="dbt_models", pool=WRITER_POOL)
+    @dbt_assets(
+        manifest=_manifest(project),
+        project=project,
+        name="dbt_models",
+        pool=WRITER_POOL,
+        dagster_dbt_translator=_Translator(),
+    )
     def dbt_models(
         context: dg.AssetExecutionContext, dbt: DbtCliResource, onelens: dg.ResourceParam[Onelens]
     ) -> Iterator[Any]:
