@@ -22,8 +22,9 @@ from onelens_claude.orchestration.checks import build_checks
 from onelens_claude.paths import PROJECT_ROOT
 
 SNAPSHOT = Path(__file__).with_name("snapshots") / "definitions.json"
-LEDGER = {"claude_raw/pulls", "claude_raw/organizations"}
-"""Tables that every raw asset writes to."""
+ORGANIZATIONS = "claude_raw/organizations"
+LEDGER = {"claude_raw/pulls", ORGANIZATIONS}
+"""Tables that are no endpoint's."""
 
 
 def described_graph() -> dict[str, Any]:
@@ -118,7 +119,14 @@ def test_every_asset_is_in_the_group_of_its_layer_and_has_an_owner():
         assert asset["group"] == key.split("/")[0]
         assert asset["owners"] == ["team:finops"], key
         assert asset["kinds"], key
-        assert asset["is_executable"] or key in LEDGER, key
+        assert asset["is_executable"] or key == "claude_raw/pulls", key
+
+
+def test_the_organisations_come_from_the_settings_alone_and_every_job_that_builds_writes_them_first():
+    graph = described_graph()
+    assert graph["assets"][ORGANIZATIONS]["after"] == []
+    for name in ("marts_job", "revision_job", "daily_job"):
+        assert dg.AssetKey(ORGANIZATIONS.split("/")) in defs.resolve_job_def(name).asset_layer.executable_asset_keys
 
 
 def test_every_asset_and_every_check_says_in_words_what_it_is():

@@ -16,6 +16,7 @@ import dagster as dg
 from pydantic import Field
 
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint, Family
+from onelens_claude.landing.appending import register_organizations
 from onelens_claude.landing.landing import DayOutcome, DayStatus, Landing
 from onelens_claude.ledger.due import days_to_pull, overdrawn_days
 from onelens_claude.ledger.held import not_pulled_since
@@ -26,6 +27,7 @@ from onelens_claude.orchestration.resources import Onelens
 
 GROUP = "claude_raw"
 OWNER = "team:finops"
+ORGANIZATIONS_KEY = dg.AssetKey([GROUP, "organizations"])
 WRITER_POOL = "warehouse_writer"
 """Every step that writes to the warehouse takes its one slot."""
 _TOLD_EVERY = 120.0
@@ -101,23 +103,33 @@ def build_raw_assets() -> list[dg.AssetsDefinition]:
         return [build_raw_asset(endpoint) for endpoint in ENDPOINTS.values()]
 
 
-def build_ledger_assets() -> list[dg.AssetSpec]:
-    """Return the two tables that every raw asset writes to, so that lineage shows where they come from."""
-    described = {
-        "pulls": "The ledger: one row per completed or failed pull of one endpoint, organisation and window.",
-        "organizations": "The organisations of the settings, as the models need them.",
-    }
-    return [
-        dg.AssetSpec(
-            [GROUP, name],
-            deps=[dg.AssetKey([GROUP, endpoint]) for endpoint in ENDPOINTS],
-            group_name=GROUP,
-            owners=[OWNER],
-            kinds={"duckdb"},
-            description=description,
-        )
-        for name, description in described.items()
-    ]
+def build_ledger_assets() -> list[dg.AssetSpec | dg.AssetsDefinition]:
+    """Return the two tables beside the endpoints': the ledger, which every pull writes, and the settings' part."""
+    pulls = dg.AssetSpec(
+        [GROUP, "pulls"],
+        deps=[dg.AssetKey([GROUP, endpoint]) for endpoint in ENDPOINTS],
+        group_name=GROUP,
+        owners=[OWNER],
+        kinds={"duckdb"},
+        description="The ledger: one row per completed or failed pull of one endpoint, organisation and window.",
+    )
+    return [pulls, organizations]
+
+
+@dg.asset(
+    key=ORGANIZATIONS_KEY,
+    group_name=GROUP,
+    kinds={"duckdb"},
+    owners=[OWNER],
+    description="The organisations of the settings, as the models need them.",
+    pool=WRITER_POOL,
+)
+def organizations(onelens: dg.ResourceParam[Onelens]) -> dg.MaterializeResult[None]:
+    """Write what the settings say, so that a new name or plan reaches the models without a pull."""
+    settings = onelens.settings()
+    with onelens.warehouse().writer() as connection:
+        register_organizations(connection, settings.organizations, settings.polling.revision_days)
+    return dg.MaterializeResult(metadata={"organizations": ", ".join(one.id for one in settings.organizations)})
 
 
 def _organizations(config: IngestConfig, onelens: Onelens) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from onelens_claude.definitions import build_defs
 from onelens_claude.fake_api import Fault, Revision
-from onelens_claude.orchestration.assets.raw import IngestConfig
+from onelens_claude.orchestration.assets.raw import IngestConfig, organizations
 from onelens_claude.orchestration.jobs import raw_config
 from onelens_claude.orchestration.partitions import range_tags
 from tests.organizations import organization
@@ -283,3 +283,11 @@ def test_an_endpoint_that_is_switched_off_asks_nothing_and_holds_up_nothing(plac
     assert not run.days("plugins")
     assert not here.requests("plugins")
     assert run.check("plugins", "every_organization_is_complete").passed
+
+
+def test_the_organisations_of_the_settings_are_written_without_a_pull(place, instance):
+    here = place()
+    result = dg.materialize([organizations], resources={"onelens": here.onelens}, instance=instance)
+    assert result.success
+    assert here.query("select organization_id from claude_raw.organizations") == [("acme",)]
+    assert here.requests() == []
