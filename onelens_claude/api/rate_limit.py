@@ -14,7 +14,7 @@ import os
 import struct
 import tempfile
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from onelens_claude.errors import ApiError, SettingsError
 from onelens_claude.waiting import waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
 _STATE = struct.Struct("<dd")
@@ -50,12 +50,20 @@ def usable_rate(requests_per_minute: int) -> float:
 
 def state_directory() -> Path:
     """Return this user's machine-wide folder for rate-limit state, not shared between users."""
-    folder = Path(tempfile.gettempdir()) / f"onelens-claude-{os.getuid()}"
+    name = f"onelens-claude-{os.getuid()}"
     try:
+        folder = Path(tempfile.gettempdir()) / name
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"{folder}: the rate limit's state cannot be kept there: {error.strerror}") from None
+        raise _unusable(error.filename or name, error) from None
     return folder
+
+
+def _unusable(path: Path | str, error: OSError) -> SettingsError:
+    return SettingsError(
+        f"{path}: the rate limit's state cannot be kept there: {error.strerror or error}; "
+        "make it writable, or name another temporary folder in TMPDIR"
+    )
 
 
 class SharedRateLimit:
@@ -104,6 +112,15 @@ class SharedRateLimit:
             error_type="rate_limit_error",
         )
 
+    @contextmanager
+    def _state(self) -> Iterator[None]:
+        """Hold the lock of the state, which is in the temporary folder."""
+        try:
+            with self._lock:
+                yield
+        except OSError as error:
+            raise _unusable(self._path, error) from None
+
     def _told(self, seconds: float) -> AbstractContextManager[None]:
         """Return a block that tells why the next request has to wait, where that is worth a word."""
         if seconds < _WORTH_A_WORD:
@@ -121,14 +138,14 @@ class SharedRateLimit:
 
     def block(self, seconds: float) -> None:
         """Let nobody's next request leave for `seconds`: the API said 429."""
-        with self._lock:
+        with self._state():
             now = self._now()
             ready_at, blocked_until = self._read(now)
             self._write(ready_at, max(blocked_until, now + min(seconds, _LONGEST_BLOCK)))
 
     def _reserve(self) -> float:
         """Take the next free moment for one request."""
-        with self._lock:
+        with self._state():
             now = self._now()
             ready_at, blocked_until = self._read(now)
             ready_at = max(ready_at, now, blocked_until)
@@ -136,7 +153,7 @@ class SharedRateLimit:
             return max(ready_at - self._tolerance, now, blocked_until)
 
     def _blocked_until(self) -> float:
-        with self._lock:
+        with self._state():
             return self._read(self._now())[1]
 
     def _read(self, now: float) -> tuple[float, float]:

@@ -140,7 +140,12 @@ def root(
     del version
 
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make it accessible"),
+    errno.EMFILE: "allow more open files (ulimit -n)",
+}
+"""What to do about what the machine refuses, whichever part of a command met it."""
 
 
 def main() -> None:
@@ -170,8 +175,8 @@ def main() -> None:
                 sys.exit(2 if isinstance(error, SettingsError) else 1)
             if not isinstance(error, Exception):
                 raise
-            if isinstance(error, OSError) and error.errno in _NO_ROOM:
-                _print_error(f"Error: {error.filename or 'output'}: {error.strerror}; make room and run it again")
+            if isinstance(error, OSError) and (advice := _ADVICE.get(error.errno or 0)):
+                _print_error(f"Error: {error.filename or 'output'}: {error.strerror}; {advice} and run it again")
                 sys.exit(1)
             _print_error(traceback.format_exc(), style=None)
             _print_error(f"Error: {error} (unexpected; please include the traceback above in a bug report)")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import dagster as dg
 from filelock import FileLock
+from sqlalchemy.exc import DBAPIError
 
 from onelens_claude.errors import SettingsError
 from onelens_claude.orchestration.event_log import BATCH_SIZE, BATCH_VARIABLE
@@ -41,6 +42,11 @@ def prepare_home() -> Path:
                 instance.get_runs_count()
     except OSError as error:
         raise SettingsError(f"DAGSTER_HOME {home}: cannot be used: {error.strerror}") from None
+    except DBAPIError as error:
+        raise SettingsError(
+            f"DAGSTER_HOME {home}: Dagster's log cannot be opened there: {error.orig}. Make room if the disk is full; "
+            "a damaged log can be moved away, the warehouse does not need it"
+        ) from None
     return home
 
 

@@ -210,6 +210,16 @@ def test_a_state_folder_that_cannot_be_made_is_one_clear_error(tmp_path, monkeyp
         state_directory()
 
 
+def test_a_state_that_cannot_be_written_is_one_clear_error_that_names_it(tmp_path):
+    limit = SharedRateLimit("acme", "https://api.anthropic.com", 60, folder=tmp_path)
+    limit.acquire()
+    (state,) = tmp_path.glob("*.rate")
+    state.unlink()
+    state.mkdir()
+    with pytest.raises(SettingsError, match=rf"{state}: the rate limit's state cannot be kept there: .*TMPDIR"):
+        limit.acquire()
+
+
 READER = """
 import sys, time
 from onelens_claude.api.endpoints import ENDPOINTS

@@ -58,6 +58,16 @@ def test_the_runs_of_commands_are_in_dagster_under_their_jobs_names(loaded):
         assert slots.active_slot_count == 0
 
 
+def test_the_reconciliation_check_says_which_days_and_how_many_cents_it_is_about(loaded):
+    (expected,) = loaded.rows("select count(*) as days, sum(total_cents) as cents from marts.cost_reconciliation")
+    key = dg.AssetCheckKey(dg.AssetKey(["marts", "fct_claude_costs"]), "reconciliation_is_exact")
+    with loaded.instance() as instance:
+        (newest,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    metadata = newest.event.dagster_event.asset_check_evaluation_data.metadata
+    assert (metadata["days"].value, Decimal(metadata["cents"].value)) == (expected["days"], expected["cents"])
+    assert {record["organization"] for record in metadata["organizations"].records} >= {"acme", "globex"}
+
+
 def test_the_keys_are_nowhere_in_dagster_or_the_warehouse_folder(loaded):
     for key in set(loaded.keys.values()):
         secret = key.encode()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
+from onelens_claude.errors import SettingsError
 from onelens_claude.orchestration.event_log import BATCH_SIZE, BATCH_VARIABLE, BatchedEventLogStorage
 from onelens_claude.orchestration.instance import prepare_home
 from onelens_claude.paths import PROJECT_ROOT
@@ -42,3 +43,10 @@ def test_a_users_own_instance_file_is_left_alone(home: Path) -> None:
     (home / "dagster.yaml").write_text(own)
     prepare_home()
     assert (home / "dagster.yaml").read_text() == own
+
+
+def test_a_damaged_log_is_one_sentence_with_the_way_out(home: Path) -> None:
+    prepare_home()
+    (home / "history" / "runs.db").write_bytes(b"no database at all " * 1_000)
+    with pytest.raises(SettingsError, match=r"DAGSTER_HOME .*: Dagster's log cannot be opened there: .*moved away"):
+        prepare_home()
