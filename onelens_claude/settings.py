@@ -287,7 +287,11 @@ def _check_paths(working: Path, serving: Path) -> None:
 _BESIDE = (".lock", ".wal", ".new", ".compact", ".tmp")
 """Endings of the files that the warehouse keeps beside its two; see `warehouse/files.py`."""
 _RESERVED = {"retention.months", "budgets", "alerts", "privacy.emails"}
-_WORDING = {"extra_forbidden": "unknown key", "missing": "required, but not given"}
+_WORDING = {
+    "extra_forbidden": "unknown key",
+    "missing": "required, but not given",
+    "too_short": "is empty; at least one is needed",
+}
 
 
 def _reasons(error: ValidationError, content: dict[str, Any]) -> list[str]:

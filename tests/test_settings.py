@@ -115,6 +115,7 @@ def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
         (GOOD.replace("ACME_KEY", KEY), "organizations.acme.api_key_env: must be the name of an environment variable, not the key itself"),
         ("just text\n", "contains no settings. Copy onelens.example.yaml"),
         ("", "contains no settings. Copy onelens.example.yaml"),
+        ("organizations: []\n", "organizations: is empty; at least one is needed"),
         (GOOD + "source: /etc\n", "source: unknown key"),
         (GOOD + "privacy: {emails: drop}\n", "privacy.emails: only the default is supported in this version; remove the key"),
         (GOOD + "retention: {months: 6}\n", "retention.months: only the default is supported in this version; remove the key"),

@@ -21,6 +21,7 @@ from onelens_claude.cli import runs
 from onelens_claude.fake_api import Fault
 from onelens_claude.orchestration import dead_runs
 from onelens_claude.orchestration.instance import prepare_home
+from onelens_claude.warehouse.files import Warehouse
 from tests.worlds import COMMAND, process_environment, processes_of
 
 from .conftest import FIRST, LAST
@@ -167,6 +168,8 @@ def test_who_waits_for_the_writers_slot_says_who_has_it_and_goes_on_when_that_ru
     sleeper = subprocess.Popen(["sleep", "300"])
     with process_environment(world.variables()):
         prepare_home()
+    with Warehouse(world.warehouse, world.serving).writer():
+        pass  # something to tidy
     with world.instance() as instance:
         number = sleeper.pid
         job = dg.GraphDefinition(name="somebodys").to_job()
