@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from onelens_claude.api.endpoints import ENDPOINTS, FIRST_DAY, Endpoint
 from onelens_claude.errors import SettingsError
@@ -36,9 +36,28 @@ def config_path() -> Path:
     """Return where the settings file is looked for: `ONELENS_CONFIG`, else the current folder, else the checkout."""
     given = os.environ.get("ONELENS_CONFIG")
     if given:
-        return Path(given).expanduser().absolute()
+        try:
+            return Path(_usable_path(given)).expanduser().absolute()
+        except ValueError as error:
+            raise SettingsError(f"environment variable ONELENS_CONFIG: {error}") from None
     here = Path.cwd() / "onelens.yaml"
     return here if here.exists() else working_folder() / here.name
+
+
+def _usable_path(value: str) -> str:
+    """Return the text of a path as it is; ValueError where no file can have it."""
+    if "\0" in value:
+        raise ValueError("has a NUL character, which no path can have")
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{value}: its `~` names a user that is not on this machine; write ./~ for the name") from None
+    if not path.name:
+        raise ValueError(f"{value!r} names no file")
+    return value
+
+
+_PathText = Annotated[str, AfterValidator(_usable_path)]
 
 
 class _Section(BaseModel):
@@ -51,7 +70,7 @@ class Organization(_Section):
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
     name: Annotated[str, Field(min_length=1)] = ""
     api_key_env: str | None = None
-    api_key_file: str | None = None
+    api_key_file: _PathText | None = None
     base_url: str = "https://api.anthropic.com"
     plan: Literal["usage", "seat"] = "usage"
     backfill_start: dt.date = FIRST_DAY
@@ -119,8 +138,8 @@ class Organization(_Section):
 class WarehouseSettings(_Section):
     """Where the two database files live; relative paths start at the settings file's folder."""
 
-    path: str = "data/onelens.duckdb"
-    serving_path: str = "data/onelens_serving.duckdb"
+    path: _PathText = "data/onelens.duckdb"
+    serving_path: _PathText = "data/onelens_serving.duckdb"
 
 
 class Polling(_Section):
@@ -204,8 +223,12 @@ class Settings(_Section):
         raise SettingsError(f"{self.source}: no organisation {organization_id!r}; known organisations: {known}")
 
     def _path(self, variable: str, value: str) -> Path:
-        path = Path(os.environ.get(variable) or value).expanduser()
-        base = Path.cwd() if os.environ.get(variable) else self.source.parent
+        given = os.environ.get(variable)
+        try:
+            path = Path(_usable_path(given or value)).expanduser()
+        except ValueError as error:
+            raise SettingsError(f"environment variable {variable}: {error}") from None
+        base = Path.cwd() if given else self.source.parent
         return path if path.is_absolute() else (base / path).resolve()
 
 
@@ -239,21 +262,21 @@ def load_settings(path: Path | None = None, *, needs_keys: bool = True) -> Setti
 def _read(source: Path) -> Any:
     """Return what the settings file holds; SettingsError where that is no YAML of a reasonable size."""
     try:
-        size = source.stat().st_size
-        if size > _LARGEST_FILE:
-            raise SettingsError(f"{source}: has {size:,} bytes; a settings file has {_LARGEST_FILE:,} at most")
-        text = source.read_text(encoding="utf-8")
+        with source.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)  # a device has no size and may have no end
+        if len(content) > _LARGEST_FILE:
+            raise SettingsError(f"{source}: is too large; a settings file has {_LARGEST_FILE:,} bytes at most")
+        text = content.decode()
     except FileNotFoundError:
         raise SettingsError(f"There is no settings file at {source}. {HOW_TO_START}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{source}: cannot be read: {error}") from None
     try:
-        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a subclass of SafeLoader
+        return yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a subclass of SafeLoader
     except yaml.YAMLError as error:
         raise SettingsError(f"{source}: is not valid YAML: {_yaml_reason(error)}") from None
     except RecursionError:
         raise SettingsError(f"{source}: is nested too deeply to be a settings file") from None
-    return content
 
 
 def _yaml_reason(error: yaml.YAMLError) -> str:
@@ -284,7 +307,7 @@ def _check_paths(working: Path, serving: Path) -> None:
             raise SettingsError(f"warehouse.{key}: {path} is a name that is kept for what belongs to {other}")
 
 
-_BESIDE = (".lock", ".wal", ".new", ".compact", ".tmp")
+_BESIDE = (".lock", ".wal", ".new", ".compact", ".compact.wal", ".tmp")
 """Endings of the files that the warehouse keeps beside its two; see `warehouse/files.py`."""
 _RESERVED = {"retention.months", "budgets", "alerts", "privacy.emails"}
 _WORDING = {
@@ -321,7 +344,14 @@ def _dotted(names: list[str], content: dict[str, Any]) -> str:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice instead of keeping the last one."""
+    """SafeLoader that refuses a key given twice and says where a value is impossible."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except ValueError:  # 30 February, or more digits than Python reads; the value is not quoted
+            problem = "there is no such date or number"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()

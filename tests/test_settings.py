@@ -125,7 +125,13 @@ def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
         (GOOD + "warehouse: {path: s.duckdb.new, serving_path: s.duckdb}\n", "warehouse.path: "),
         (GOOD + "warehouse: {path: w.duckdb, serving_path: 'copies?/s.duckdb'}\n", "has a `?`, after which DuckDB reads options"),
         ("a: " + "[" * 5_000, "is nested too deeply to be a settings file"),
-        (GOOD + "#" * 1_000_000, "bytes; a settings file has 1,000,000 at most"),
+        (GOOD + "#" * 1_000_000, "is too large; a settings file has 1,000,000 bytes at most"),
+        (GOOD + "    backfill_start: 2026-02-30\n", "line 4: there is no such date or number"),
+        (GOOD + "polling: {requests_per_minute: " + "9" * 5_000 + "}\n", "there is no such date or number"),
+        (GOOD + 'warehouse: {path: "a\\0b"}\n', "warehouse.path: has a NUL character, which no path can have"),
+        (GOOD + "warehouse: {serving_path: ~nobody-here/s.duckdb}\n", "warehouse.serving_path: ~nobody-here/s.duckdb: its `~` names a user"),
+        (GOOD + "warehouse: {path: /}\n", "warehouse.path: '/' names no file"),
+        (GOOD + "warehouse: {path: w.duckdb, serving_path: w.duckdb.compact.wal}\n", "is a name that is kept for what belongs to "),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_with_file_key_and_reason(refusal, text, reason):
@@ -174,6 +180,22 @@ def test_a_key_with_characters_no_key_has_is_refused_without_showing_it(refusal,
     message = refusal(f"organizations:\n  - id: acme\n    api_key_file: {path}\n")
     assert "organizations.acme.api_key_file" in message
     assert "secret" not in message
+
+
+@pytest.mark.parametrize("variable", ["ONELENS_CONFIG", "ONELENS_WAREHOUSE", "ONELENS_SERVING"])
+def test_a_path_that_no_file_can_have_names_its_variable(load, monkeypatch, variable):
+    load(GOOD)
+    monkeypatch.setenv(variable, "~nobody-here/file")
+    with pytest.raises(
+        SettingsError, match=rf"environment variable {variable}: ~nobody-here/file: its `~` names a user"
+    ):
+        load_settings()
+
+
+def test_a_device_without_an_end_is_no_settings_file(monkeypatch):
+    monkeypatch.setenv("ONELENS_CONFIG", "/dev/zero")
+    with pytest.raises(SettingsError, match=r"^/dev/zero: is too large; "):
+        load_settings()
 
 
 def test_a_relative_key_file_starts_at_the_settings_file_like_every_path(load, tmp_path, monkeypatch):

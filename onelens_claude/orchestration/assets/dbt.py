@@ -95,15 +95,19 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
 def _with_what_was_checked(events: Iterable[Any], path: Path) -> Iterator[Any]:
     """Pass dbt's events on, the check that everything rests on last: dbt tells only how many rows were wrong."""
     held_back = []
+    failure: Exception | None = None
     try:
         for event in events:
             if isinstance(event, dg.AssetCheckResult) and event.check_name == _RECONCILIATION:
                 held_back.append(event)
             else:
                 yield event
-    finally:
-        for result in held_back:
-            yield result.with_metadata({**result.metadata, **_reconciled(path)})
+    except Exception as error:  # noqa: BLE001 - raised again below, after what is held back
+        failure = error
+    for result in held_back:
+        yield result.with_metadata({**result.metadata, **_reconciled(path)})
+    if failure:
+        raise failure
 
 
 def _reconciled(path: Path) -> dict[str, Any]:
