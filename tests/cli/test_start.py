@@ -9,9 +9,11 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
 from onelens_claude.cli import COMMANDS
+from onelens_claude.warehouse.raw_tables import create_raw_tables
 from tests.worlds import run_main
 
 if TYPE_CHECKING:
@@ -55,7 +57,10 @@ def test_help_imports_neither_dagster_nor_the_local_server(world, arguments):
 
 
 def test_looking_at_the_serving_copy_imports_neither_dagster_nor_the_local_server(world):
-    world.good("backfill", "--from", "2026-11-18")
+    world.serving.parent.mkdir(exist_ok=True)
+    with duckdb.connect(str(world.serving)) as connection:
+        create_raw_tables(connection)
+        connection.execute("create schema marts; create table marts.fct_claude_costs (amount_cents decimal(38, 12))")
     assert not SLOW & imported(world, "query", "select count(*) from marts.fct_claude_costs")
     # DuckDB itself imports pandas, where it is installed, to bind a statement's first parameter
     assert SLOW & imported(world, "status") <= {"numpy", "pandas"}

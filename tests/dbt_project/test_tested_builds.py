@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -10,6 +11,7 @@ from tests.dbt_project.raw_rows import DAY, RawWarehouse, cost
 from tests.dbt_project.scenarios import D
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.dbt_project.conftest import Dbt
@@ -49,12 +51,20 @@ class Days:
         )
 
 
-@pytest.fixture
-def days(dbt: Dbt, tmp_path: Path) -> Days:
-    days = Days(tmp_path / "working.duckdb")
+@pytest.fixture(scope="module")
+def one_day(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Days:
+    days = Days(tmp_path_factory.mktemp("days") / "working.duckdb")
     days.pull(0)
     dbt(days.raw.path, "build", *SELECTED)
     return days
+
+
+@pytest.fixture
+def days(one_day: Days) -> Iterator[Days]:
+    """Yield a built day, and put it back: at another path dbt would parse everything anew."""
+    days, built = deepcopy(one_day), one_day.raw.path.read_bytes()
+    yield days
+    days.raw.path.write_bytes(built)
 
 
 def failed(output: str, test: str = GRAIN) -> bool:
