@@ -1,6 +1,9 @@
 """`python -m benchmarks`: run everything and write docs/benchmarks.md.
 
 `--quick` takes a few minutes at small sizes and writes nothing but to stdout; `--full` takes about 25 minutes.
+
+What is here: the order of the measurements, their sizes, and the progress that is told. What to add here: a call of
+another measurement. What must not go here: measuring itself and the words of the report (`report.py`).
 """
 
 from __future__ import annotations

@@ -2,6 +2,10 @@
 
 The clock of the rate limit, every wait and the server's latency are scaled. What the program itself computes is not:
 between two endpoints, where nothing is being asked, the pause counts as long as it really took.
+
+What is here: the fast clock, the server behind the latency, and one backfill in simulated seconds. What to add here:
+another figure of the same backfill. What must not go here: what one window costs (`ingest.py`) and what Dagster adds
+(`orchestration.py`).
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 Every contender asks the same server for the same pages and says how many rows it stored and what they add up to.
 Each is written as its own documentation would have it, with its fastest documented options.
+
+What is here: one function per contender, run as a process of its own. What to add here: another contender. What must
+not go here: measuring and comparing them (`measuring.py`, `ingest.py`).
 """
 
 # ruff: noqa: PLC0415 - each contender pays for its own imports, and for no others

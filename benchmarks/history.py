@@ -4,6 +4,9 @@ A user-day looks as in `pages.py`: five token types of Claude Code, for six in t
 three of cowork; 6.6 cost rows and 1.75 usage rows. Models, context windows and fast mode vary by user and day, so that
 a day has some sixty groups, below the API's cap. The organisation's reports hold 2 % more than its users: unattributed.
 Every user is active every day: one row of the `users` endpoint with all its counters.
+
+What is here: SQL that writes the days, and SQL that revises one. What to add here: rows of another endpoint. What must
+not go here: building the models over it (`models.py`).
 """
 
 from __future__ import annotations

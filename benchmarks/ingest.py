@@ -1,4 +1,8 @@
-"""Rounds of all contenders over the same pages, interleaved, so that a busy moment hits all of them."""
+"""Rounds of all contenders over the same pages, interleaved, so that a busy moment hits all of them.
+
+What is here: the rounds, and the check that every contender stored the same rows and the same sum. What to add here:
+another scenario. What must not go here: how a contender loads (`contenders.py`).
+"""
 
 from __future__ import annotations
 

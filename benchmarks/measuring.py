@@ -1,6 +1,9 @@
 """CPU seconds and peak memory of a process and everything it started, and of nothing else.
 
 The measuring process stays small: before a child runs its own program, the kernel counts its parent's memory.
+
+What is here: running a process and counting it, and serving while it runs. What to add here: another figure that the
+kernel keeps of a process. What must not go here: what is measured.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 """The dbt models at size: a full build, one revised day after it, and what analysts ask of the result.
 
 The dbt project is copied first, so that nobody's edit changes it half-way. Its tests run too, as in production.
+
+What is here: building over a copy of the project, and the questions asked afterwards. What to add here: another
+question or kind of change. What must not go here: the raw tables underneath (`history.py`).
 """
 
 # ruff: noqa: PLC0415 - the measuring process imports this module and must stay small (measuring.py)

@@ -2,6 +2,9 @@
 
 Any path and any query are answered with the page its cursor (`page=`) names, the first one without; from the folder
 of the window's first day, where days lie in folders of their own.
+
+What is here: the server, as a process of its own. What to add here: another static way to answer. What must not go
+here: writing the pages, and rate limits or faults, which the local API has.
 """
 
 from __future__ import annotations

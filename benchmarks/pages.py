@@ -2,6 +2,9 @@
 
 A user-day has about six rows of 490 bytes (five token types of the main product and model, and what else the user
 touched): 3.1 KB, as in an organisation that works with Claude Code and chat. Deterministic.
+
+What is here: the rows of a user-day, and the files that hold them. What to add here: pages of another shape. What must
+not go here: serving them (`page_server.py`).
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 Both load ten days, two days are then restated (one 30 % down, one to nothing), both load these two days again. dlt is
 configured twice, as its documentation suggests: `append`, and `merge` that replaces the days it is given.
+
+What is here: loading with both, the restatement between, and both totals beside the truth. What to add here: another
+way to configure dlt. What must not go here: speed and memory (`ingest.py`).
 """
 
 # ruff: noqa: PLC0415 - the measuring process imports this module and must stay small (measuring.py)

@@ -1,4 +1,8 @@
-"""What the verbatim pages take in a warehouse file."""
+"""What the verbatim pages take in a warehouse file.
+
+What is here: counting the blocks of the page tables. What to add here: another table's bytes. What must not go here:
+landing the pages that are counted.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,9 @@ Start here: `create_app([OrganizationSpec(...)])` makes the Starlette app, `runn
 loopback port; both work in tests. `python -m onelens_claude.fake_api` serves it from a shell. Nothing here knows
 Dagster, the client or the warehouse, so that a mistake there cannot hide here.
 
+What is here: the modules below, each with one part of the server. What to add here: a module for another part of the
+contract. What must not go here: an import of the product's client, landing, warehouse or models.
+
     spec.py          what to serve: OrganizationSpec, Revision, the clock
     roster.py        people;  generator.py  their usage;  activity.py  what they did with it
     events.py        the base rows as columns;  pricing.py  exact prices;  organization.py  days and revisions

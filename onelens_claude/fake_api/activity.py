@@ -1,6 +1,7 @@
 """What active people did on a day, beyond tokens: sessions, messages, skills, connectors, projects, artifacts.
 
 What is here: the base records that the engagement endpoints and the truth both read, drawn per (seed, day, user).
+What to add here: another thing that people do on a day.
 What must not go here: adding them up (engagement.py) and the shape of rows.
 
 Sessions, conversations and artifacts belong to one user and one day, so they add over users; people, skills and

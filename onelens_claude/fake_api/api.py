@@ -1,6 +1,7 @@
 """The API itself, free of any web framework: a request in, a status, headers and bytes out.
 
 What is here: organisations by key, the order of checks, pages and envelopes, the request log, the clock.
+What to add here: another check or envelope that every endpoint shares.
 What must not go here: sockets and routes (server.py), changing the server from outside (control.py).
 """
 

@@ -1,6 +1,7 @@
 """The command `fake-api`: serves generated organisations until it is stopped.
 
 What is here: options, their checks, and the line that shows the address.
+What to add here: another option of the command.
 What must not go here: anything that is served.
 """
 

@@ -1,6 +1,7 @@
 """The request contract: which parameters an endpoint takes, what they may be, and the errors that say so.
 
 What is here: parameter tables, parsing, windows, and the error type with its status and body.
+What to add here: another kind of parameter or refusal.
 What must not go here: transport (server.py), the meaning of the data (reports.py, engagement.py).
 """
 

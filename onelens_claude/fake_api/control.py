@@ -1,6 +1,7 @@
 """What lies outside the API: `/truth` and `/control`, for tests and demos.
 
 What is here: reading these requests and changing the served state.
+What to add here: another topic of `/truth` or `/control`.
 What must not go here: the sums behind the truth (truth.py) and what a fault does (faults.py).
 
 Both need the key of an organisation (a rotated one still works) and know no rate limit. `/truth` is described in

@@ -2,6 +2,7 @@
 
 What is here: making and checking them. A cursor carries where to go on and the moment its first page answered for,
 so that pages of one walk fit together while the clock moves.
+What to add here: another thing a cursor must remember.
 What must not go here: what a page holds.
 """
 

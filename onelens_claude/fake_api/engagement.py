@@ -1,6 +1,7 @@
 """The engagement endpoints: which parameters they take, which days they may answer for, and their walk.
 
 What is here: parameters, availability, filters, cuts by group, ranking, and `summaries`.
+What to add here: parameters of another engagement endpoint.
 What must not go here: the shape of the per-entity rows (entities.py) and what people did (activity.py).
 """
 

@@ -2,6 +2,7 @@
 
 What is here: how activities of a scope become rows, in one-day and in range mode, whole or cut by a dimension.
 In range mode counters add up, distinct users are recounted, and every other distinct count is null.
+What to add here: rows of another engagement endpoint.
 What must not go here: parameters and dates (engagement.py), and what people did (activity.py).
 """
 

@@ -1,6 +1,7 @@
 """Base events as columns: what a day of an organisation is made of, and exact money on top.
 
 What is here: the columnar container, its vocabularies, filters, and amounts as int64 of 10^-12 cents.
+What to add here: another column of the base events.
 What must not go here: drawing events (generator.py), grouping them (grouping.py), or anything of HTTP.
 
 One event is a piece of usage of one user (or none) at one minute of a day with one value of every dimension.

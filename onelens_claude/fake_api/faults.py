@@ -1,6 +1,7 @@
 """Faults: everything that goes wrong on the way or in a body, on request.
 
 What is here: which faults exist, when one fires, and what a payload fault does to a body.
+What to add here: another fault.
 What must not go here: breaking connections (server.py) and setting faults over HTTP (control.py).
 """
 

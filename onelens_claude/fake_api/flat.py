@@ -1,6 +1,7 @@
 """The newer pair, `usage` and `cost`: flat rows, at most five dimensions, every combination, no cap.
 
 What is here: their parameters, actors of every kind, and the shape of their rows.
+What to add here: another dimension or field of this pair.
 What must not go here: sums, filters and field blocks shared with the legacy reports (grouping.py, framing.py).
 """
 

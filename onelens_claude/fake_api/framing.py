@@ -1,6 +1,7 @@
 """What all cost and usage endpoints share: filters, key columns, and the field blocks of their rows.
 
 What is here: narrowing events, the codes a group is keyed by, ranking metrics, money and token fields.
+What to add here: another field block or filter that both pairs have.
 What must not go here: parameters and the shape of an endpoint's rows (reports.py, flat.py), sums (grouping.py).
 """
 

@@ -1,6 +1,7 @@
 """Draws the events of one day: who is active, on what, with how many tokens.
 
 What is here: every random choice behind usage. Floats choose counts only; money follows from counts in events.py.
+What to add here: another habit of usage.
 What must not go here: which days exist, revisions and caching (organization.py).
 
 A day is drawn from (seed, day) alone, so it does not depend on the range asked for or on the order of questions.

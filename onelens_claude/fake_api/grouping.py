@@ -1,6 +1,7 @@
 """Exact sums by group: the one place where events become totals for the reports.
 
 What is here: composite keys, and int64 sums that cannot overflow (high and low halves, joined as Python ints).
+What to add here: another exact way to add up.
 What must not go here: which dimensions exist or how a row looks; the truth, which adds up on its own.
 """
 

@@ -1,6 +1,7 @@
 """The rate limit: 60 requests in any minute, per organisation.
 
-What is here: the sliding window. What must not go here: who asked (server.py).
+What is here: the sliding window. What to add here: another limit by count and time. What must not go here: who asked
+(server.py).
 """
 
 from __future__ import annotations

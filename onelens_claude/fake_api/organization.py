@@ -1,6 +1,7 @@
 """One served organisation: its days, revised as of a moment, and what of them is visible.
 
 What is here: caching of days, revisions, the freshness rules, and the events of a window.
+What to add here: another rule of what is visible when.
 What must not go here: random draws (generator.py), people (roster.py), parameters and rows (contract.py, reports.py).
 """
 

@@ -1,6 +1,7 @@
 """List prices as integers, and money as text: everything the server knows about an amount.
 
 What is here: the price table, the units, the discounts and the formatting of money.
+What to add here: another model, price or discount.
 What must not go here: token counts (events.py) and the truth, which has its own decimal price table on purpose.
 
 Units: a price is a whole number of 10^-7 cents, a discount factor of 10^-5, an amount of 10^-12 cents.

@@ -1,6 +1,7 @@
 """The four legacy cost and usage reports: `user_cost_report`, `user_usage_report`, `cost_report`, `usage_report`.
 
 What is here: their parameters, ranking, the cap, and the shape of their rows.
+What to add here: another parameter or column of these four.
 What must not go here: filters and field blocks (framing.py), sums (grouping.py), the newer pair (flat.py).
 """
 

@@ -1,6 +1,7 @@
 """Who works there: people, their seats, their groups, and how the API names them at a given moment.
 
 What is here: identities over time (joined, renamed, departed, deleted) and what kind of user someone is.
+What to add here: another way in which people or seats change.
 What must not go here: what they do on a day (generator.py, activity.py).
 
 Seats change hands at dates that depend on the seed alone, about every 25 days in an organisation of 60, in turn by a

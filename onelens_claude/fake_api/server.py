@@ -1,6 +1,7 @@
 """The Starlette app, and a server for it that starts on a free port and stops cleanly.
 
 What is here: routes, acting out transport faults, threads and sockets.
+What to add here: another transport fault or route.
 What must not go here: what is answered (api.py) and what control changes (control.py).
 """
 

@@ -1,6 +1,7 @@
 """What a served organisation is: its settings, its revisions, and how moments are read.
 
 What is here: plain frozen data that callers pass in, and the clock helpers every module shares.
+What to add here: another setting of a served organisation.
 What must not go here: anything that generates rows or answers requests.
 """
 

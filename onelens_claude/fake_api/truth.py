@@ -1,6 +1,7 @@
 """The truth: exact totals straight from the base events, by a path that shares nothing with the reports.
 
 What is here: plain `Decimal` sums with a price table of its own, and counts by simple loops.
+What to add here: another topic or sum to compare with.
 What must not go here: anything the reports use to add up (grouping.py, pricing.py), HTTP.
 
 Served under `/truth` (outside the API: no rate limit, no anthropic-version; needs the organisation's key; the key

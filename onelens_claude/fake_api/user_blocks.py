@@ -1,6 +1,7 @@
 """The metric blocks of a `users` row: chat, Claude Code, Cowork, Office, Design, Science and the optional ones.
 
 What is here: how activities of one user and day, or of several, become nested counters.
+What to add here: another block of counters.
 What must not go here: which activities a row covers, and its identity (entities.py).
 """
 

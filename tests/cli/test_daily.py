@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+from onelens_claude.api.endpoints import ENDPOINTS
+from onelens_claude.cli import pulling
+from onelens_claude.cli.runs import run_job
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.settings import load_settings
 from tests.organizations import organization
@@ -14,6 +18,8 @@ from tests.worlds import process_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from tests.worlds import World
 
@@ -44,7 +50,7 @@ def kind(path: str, query: str) -> str:
 
 
 def test_a_quiet_day_costs_four_probes_one_request_for_the_week_in_turn_and_the_days_own(
-    make_world: Callable[..., World],
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = make_world({"acme": organization(users=2, first_day=FIRST)})
     land_and_publish(world)
@@ -64,6 +70,9 @@ def test_a_quiet_day_costs_four_probes_one_request_for_the_week_in_turn_and_the_
     reports = {f"{name} {day}": 2 for name in ("cost_report", "usage_report") for day in (NEW_DAY, SETTLED_COST)}
     assert asked == probes | engagement | users | reports
 
+    # the marts are built, and ask nothing: once more without them
+    raw = [f"claude_raw/{endpoint.name}" for endpoint in ENDPOINTS.values() if not endpoint.is_optional]
+    monkeypatch.setattr(pulling, "run_job", partial(run_job, assets=raw))
     log.clear()
     world.good("daily")
     probes = {name.replace("30", "31"): count for name, count in probes.items()}  # the new day is held now, too

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import shutil
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -12,6 +11,7 @@ from tests.dbt_project.raw_rows import DAY, RawWarehouse, cost
 from tests.dbt_project.scenarios import D
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.dbt_project.conftest import Dbt
@@ -33,13 +33,6 @@ class Days:
         self.raw = RawWarehouse(path)
         self.raw.organization("acme")
 
-    def copied_to(self, path: Path) -> Days:
-        """Return the same warehouse in a file of its own."""
-        copied = copy.deepcopy(self)
-        shutil.copyfile(self.raw.path, path)
-        copied.raw.path = path
-        return copied
-
     def pull(self, number: int) -> None:
         report = [cost("5", query="total"), cost("5")]
         self.raw.costs("acme", D + number * DAY, [cost("3", user="u1")], report)
@@ -59,17 +52,19 @@ class Days:
 
 
 @pytest.fixture(scope="module")
-def first_day(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Days:
-    """Build and test one day, once for all tests."""
-    days = Days(tmp_path_factory.mktemp("first_day") / "working.duckdb")
+def one_day(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Days:
+    days = Days(tmp_path_factory.mktemp("days") / "working.duckdb")
     days.pull(0)
     dbt(days.raw.path, "build", *SELECTED)
     return days
 
 
 @pytest.fixture
-def days(first_day: Days, tmp_path: Path) -> Days:
-    return first_day.copied_to(tmp_path / "working.duckdb")
+def days(one_day: Days) -> Iterator[Days]:
+    """Yield a built day, and put it back: at another path dbt would parse everything anew."""
+    days, built = deepcopy(one_day), one_day.raw.path.read_bytes()
+    yield days
+    days.raw.path.write_bytes(built)
 
 
 def failed(output: str, test: str = GRAIN) -> bool:
