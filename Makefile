@@ -7,7 +7,7 @@ BENCH := .venv-bench
 SIZE := quick
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test lint format bench docs constraints clean
+.PHONY: help demo dev test pytest lint format bench docs constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -18,7 +18,10 @@ demo: $(INSTALLED) ## Install, load two made-up organisations, show the result
 dev: $(INSTALLED) ## Open the Dagster UI over your settings, or over the demo
 	@$(BIN)/onelens-claude dev
 
-test: lint ## Lint, then run the whole test suite
+test: $(INSTALLED) ## Lint and run the whole test suite, both at once
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint pytest
+
+pytest:
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=
 
 lint: $(INSTALLED) ## Check style, types and SQL format

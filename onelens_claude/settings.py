@@ -304,7 +304,11 @@ _BESIDE = (".lock", ".wal", ".new", ".compact", ".tmp")
 """Endings of the files that the warehouse keeps beside its two; see `warehouse/files.py`."""
 _RESERVED = {"retention.months", "alerts", "privacy.emails"}
 _LISTS = {"organizations", "budgets"}
-_WORDING = {"extra_forbidden": "unknown key", "missing": "required, but not given"}
+_WORDING = {
+    "extra_forbidden": "unknown key",
+    "missing": "required, but not given",
+    "too_short": "is empty; at least one is needed",
+}
 
 
 def _reasons(error: ValidationError, content: dict[str, Any]) -> list[str]:

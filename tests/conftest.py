@@ -35,8 +35,18 @@ _ONE_WORKER = {
     "tests/dbt_project/test_marts.py": "stages",
     "tests/dbt_project/test_no_distinct_sums.py": "stages",
     "tests/dbt_project/test_properties.py": "stages",
+    "tests/dbt_project/test_tested_builds.py": "builds",
 }
-"""Tests that share what takes half a minute or more to load and build stay on one worker, so that it is made once."""
+"""Tests that share what takes long to load and build stay on one worker, so that it is made once."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: _group(item.nodeid) is None)
+
+
+def _group(nodeid: str) -> str | None:
+    return next((group for path, group in _ONE_WORKER.items() if nodeid.startswith(path)), None)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -46,7 +56,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByPath(LoadGroupScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return next((group for path, group in _ONE_WORKER.items() if nodeid.startswith(path)), nodeid)
+            return _group(nodeid) or nodeid
 
     return ByPath(config, log) if config.getvalue("dist") == "loadgroup" else None
 

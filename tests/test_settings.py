@@ -111,7 +111,7 @@ def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
         (GOOD + "    api_key_file: /tmp/x\n", "organizations.acme: give exactly one of api_key_env and api_key_file"),
         ("organizations:\n  - id: acme\n", "organizations.acme: give exactly one of api_key_env and api_key_file"),
         ("organizations:\n  - api_key_env: ACME_KEY\n", "organizations.[0].id: required, but not given"),
-        ("organizations: []\n", "organizations: Tuple should have at least 1 item after validation, not 0"),
+        ("organizations: []\n", "organizations: is empty; at least one is needed"),
         ("polling: {}\n", "organizations: required, but not given"),
         (GOOD + "  - id: acme\n    api_key_env: ACME_KEY\n", "organizations: id acme is given twice"),
         (GOOD.replace("acme", "Acme Corp"), "organizations.Acme Corp.id: String should match pattern"),

@@ -13,6 +13,12 @@
 
 {#- After such a failure the organisation's other days of the run were not asked for. -#}
 {% macro failure_ends_the_run(error_type="error_type") -%}
-    {{ error_type }}
-    in ('authentication_error', 'not_found_error', 'permission_error', 'settings_error', 'transport_error')
+    {{ error_type }} in (
+        'authentication_error',
+        'not_found_error',
+        'permission_error',
+        'settings_error',
+        'transport_error',
+        'wrong_organization'
+    )
 {%- endmacro %}

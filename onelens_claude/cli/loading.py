@@ -9,6 +9,7 @@ import typer
 
 from onelens_claude.cli.options import ORG_OPTION
 from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_reconciliation, print_table
+from onelens_claude.errors import WarehouseError
 from onelens_claude.settings import load_settings
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def tidy_up(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:
     from onelens_claude.cli.runs import run_job
 
     path = settings.warehouse_path
+    if not (path.exists() or settings.serving_path.exists()):
+        raise WarehouseError(f"{path}: there is nothing to tidy yet; run a backfill first")
     before = path.stat().st_size if path.exists() else 0
     result = run_job("housekeeping_job", settings, verbose=verbose)
     after = path.stat().st_size if path.exists() else 0

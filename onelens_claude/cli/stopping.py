@@ -14,10 +14,10 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from onelens_claude.cli.terminal import kept_stderr
+from onelens_claude.cli.terminal import kept_stderr, silence_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ LAST_WORD = "Stopped. What is loaded stays; the same command goes on."
 _SECONDS = 1.5
 """After this, what still runs is left alone."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_SHOW_CURSOR = "\x1b[?25h"
-"""A progress bar hides it."""
+_AFTER_A_BAR = "\r\x1b[2K\x1b[?25h"
+"""A bar that was cut off leaves its line half drawn and the cursor hidden."""
 
 
 class Stop:
@@ -64,7 +64,9 @@ class Stop:
     def _say(self, words: str) -> None:
         if sys.stdout:
             sys.stdout.flush()
-        self._stream.write(f"{_SHOW_CURSOR if self._stream.isatty() else ''}{words}\n")
+        with suppress(OSError, ValueError):  # no file of the system: then nobody else writes to it
+            silence_others(self._stream)
+        self._stream.write(f"{_AFTER_A_BAR if self._stream.isatty() else ''}{words}\n")
         self._stream.flush()
 
     @contextmanager

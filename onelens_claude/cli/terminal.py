@@ -32,8 +32,22 @@ def kept_stderr() -> Iterator[TextIO]:
     except (io.UnsupportedOperation, AttributeError, OSError):
         yield sys.stderr
         return
+    _copies.add(descriptor)
     with open(descriptor, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace") as kept:  # noqa: PTH123 - a descriptor
-        yield kept
+        try:
+            yield kept
+        finally:
+            _copies.discard(descriptor)
+
+
+def silence_others(stream: TextIO) -> None:
+    """Let nobody but `stream` write to the terminal any more: bars and log lines of threads that still run."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in {sys.__stderr__.fileno() if sys.__stderr__ else 2, *_copies} - {stream.fileno()}:
+        os.dup2(nowhere, descriptor)
+
+
+_copies: set[int] = set()
 
 
 @contextmanager

@@ -124,7 +124,7 @@ def stale_marts_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | d
     loader = instance.get_run_by_id(run_id)
     if loader and executes_still(loader):
         return dg.SkipReason(f"The command that loaded raw days in run {run_id} builds the marts itself.")
-    return dg.RunRequest(run_key=f"marts-{loaded_at}")
+    return dg.RunRequest(run_key=f"marts-{loaded_at}-{utc_now().date()}")  # a build that failed is tried again daily
 
 
 _LAST_FACT = dg.AssetKey(["marts", "fct_claude_costs"])

@@ -133,7 +133,8 @@ def test_anything_but_one_statement_that_reads_is_wrong_usage_and_does_nothing(w
 
 def test_a_table_function_cannot_make_duckdb_write_a_log_file(world):
     stolen = world.folder / "stolen"
-    answer = answer_of(world, f"from enable_logging(level = 'trace', storage = 'file', storage_path = '{stolen}')")
+    path = str(stolen).replace("'", "''")
+    answer = answer_of(world, f"from enable_logging(level = 'trace', storage = 'file', storage_path = '{path}')")
     assert (answer.returncode, "Traceback" in answer.stderr, stolen.exists()) == (0, False, False)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from onelens_claude.cli import COMMANDS
+from onelens_claude.warehouse.files import Warehouse
 from tests.worlds import run_main
 
 if TYPE_CHECKING:
@@ -55,8 +56,11 @@ def test_help_imports_neither_dagster_nor_the_local_server(world, arguments):
 
 
 def test_looking_at_the_serving_copy_imports_neither_dagster_nor_the_local_server(world):
-    world.good("backfill", "--from", "2026-11-18")
-    assert not SLOW & imported(world, "query", "select count(*) from marts.fct_claude_costs")
+    files = Warehouse(world.warehouse, world.serving)
+    with files.writer():
+        pass
+    files.publish()
+    assert not SLOW & imported(world, "query", "select count(*) from claude_raw.pulls")
     # DuckDB itself imports pandas, where it is installed, to bind a statement's first parameter
     assert SLOW & imported(world, "status") <= {"numpy", "pandas"}
 

@@ -31,7 +31,10 @@ FORGED = "acme: users 2026-11-19: 500 api_error: no [/b]\nacme: everything is co
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     """Land all of acme, beta without its newest day of two endpoints, and nothing of the third; then take the keys away."""
-    specs = {name: small_organization(api_key=f"sk-{name}", users=2) for name in ("acme", "beta", GAMMA)}
+    specs = {
+        name: small_organization(api_key=f"sk-{name}", users=2, seed=seed)
+        for seed, name in enumerate(("acme", "beta", GAMMA), start=1)
+    }
     first, last = dt.date.fromisoformat(FIRST), dt.date.fromisoformat(LAST)
     with scratch_folder() as folder, serving_world(folder, NOW, specs) as world:
         with process_environment(world.variables()):

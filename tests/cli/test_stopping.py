@@ -20,8 +20,8 @@ import pytest
 from onelens_claude.cli import runs
 from onelens_claude.fake_api import Fault
 from onelens_claude.orchestration import dead_runs
-from onelens_claude.orchestration.instance import prepare_home
-from tests.worlds import COMMAND, process_environment, processes_of
+from onelens_claude.warehouse.files import Warehouse
+from tests.worlds import COMMAND, processes_of
 
 from .conftest import FIRST, LAST
 
@@ -165,8 +165,8 @@ def test_sigterm_as_a_service_manager_sends_it_ends_a_command_the_same_way(world
 def test_who_waits_for_the_writers_slot_says_who_has_it_and_goes_on_when_that_run_is_killed(world, monkeypatch):
     monkeypatch.setattr(runs, "_LOOK_EVERY", 0.1)
     sleeper = subprocess.Popen(["sleep", "300"])
-    with process_environment(world.variables()):
-        prepare_home()
+    with Warehouse(world.warehouse, world.serving).writer():
+        pass  # something to tidy
     with world.instance() as instance:
         number = sleeper.pid
         job = dg.GraphDefinition(name="somebodys").to_job()
@@ -177,18 +177,17 @@ def test_who_waits_for_the_writers_slot_says_who_has_it_and_goes_on_when_that_ru
         storage.set_concurrency_slots("warehouse_writer", 1)
         assert storage.claim_concurrency_slot("warehouse_writer", run.run_id, "a_step").is_claimed
 
-    def kill_when_it_waits() -> None:
-        with world.instance() as instance:
-            while not instance.event_log_storage.get_concurrency_info("warehouse_writer").pending_run_ids:
+        def kill_when_it_waits() -> None:
+            while not storage.get_concurrency_info("warehouse_writer").pending_run_ids:
                 time.sleep(0.05)
-        time.sleep(0.5)
-        sleeper.kill()
-        sleeper.wait()
+            time.sleep(0.5)
+            sleeper.kill()
+            sleeper.wait()
 
-    killer = threading.Thread(target=kill_when_it_waits)
-    killer.start()
-    answer = world.good("tidy")
-    killer.join()
+        killer = threading.Thread(target=kill_when_it_waits)
+        killer.start()
+        answer = world.good("tidy")
+        killer.join()
     told = (
         f"Waiting for run {run.run_id[:8]} of somebodys (process {number}), which writes now (0 s so far, 12 h at most)"
     )

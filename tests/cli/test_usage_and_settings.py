@@ -192,9 +192,13 @@ def test_the_plan_of_a_backfill_asks_nothing_and_writes_nothing(world):
     assert not world.warehouse.exists()
 
 
-def test_nothing_published_yet_is_said_by_status_and_query(world):
+def test_nothing_loaded_yet_is_said_by_status_query_and_tidy(world):
     assert world.good("status", "--json").json == {"status": [], "unfinished_backfills": []}
     assert "backfill" in world.good("status").stderr
     answer = world.run("query", "select 1")
     assert answer.exit_code == 1
     assert "there is no serving copy yet" in answer.stderr
+    answer = world.run("tidy")
+    assert answer.exit_code == 1
+    assert "there is nothing to tidy yet; run a backfill first" in answer.stderr
+    assert not world.warehouse.exists()

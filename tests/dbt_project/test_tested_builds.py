@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -31,6 +33,13 @@ class Days:
         self.raw = RawWarehouse(path)
         self.raw.organization("acme")
 
+    def copied_to(self, path: Path) -> Days:
+        """Return the same warehouse in a file of its own."""
+        copied = copy.deepcopy(self)
+        shutil.copyfile(self.raw.path, path)
+        copied.raw.path = path
+        return copied
+
     def pull(self, number: int) -> None:
         report = [cost("5", query="total"), cost("5")]
         self.raw.costs("acme", D + number * DAY, [cost("3", user="u1")], report)
@@ -49,12 +58,18 @@ class Days:
         )
 
 
-@pytest.fixture
-def days(dbt: Dbt, tmp_path: Path) -> Days:
-    days = Days(tmp_path / "working.duckdb")
+@pytest.fixture(scope="module")
+def first_day(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Days:
+    """Build and test one day, once for all tests."""
+    days = Days(tmp_path_factory.mktemp("first_day") / "working.duckdb")
     days.pull(0)
     dbt(days.raw.path, "build", *SELECTED)
     return days
+
+
+@pytest.fixture
+def days(first_day: Days, tmp_path: Path) -> Days:
+    return first_day.copied_to(tmp_path / "working.duckdb")
 
 
 def failed(output: str, test: str = GRAIN) -> bool:

@@ -65,7 +65,7 @@ def test_the_reconciliation_check_says_which_days_and_how_many_cents_it_is_about
         (newest,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
     metadata = newest.event.dagster_event.asset_check_evaluation_data.metadata
     assert (metadata["days"].value, Decimal(metadata["cents"].value)) == (expected["days"], expected["cents"])
-    assert {record["organization"] for record in metadata["organizations"].records} >= {"acme", "globex"}
+    assert {record.data["organization"] for record in metadata["organizations"].records} >= {"acme", "globex"}
 
 
 def test_the_keys_are_nowhere_in_dagster_or_the_warehouse_folder(loaded):

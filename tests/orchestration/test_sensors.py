@@ -160,6 +160,17 @@ def build_asked_for(instance: dg.DagsterInstance) -> tuple[list[dg.RunRequest], 
     return list(data.run_requests or []), data.skip_message or ""
 
 
+def test_a_build_that_failed_is_asked_for_again_the_next_day(instance, set_now):
+    set_now("2026-11-21T12:00:00Z")
+    materialise(instance, RAW)
+    (first,), _ = build_asked_for(instance)
+    set_now("2026-11-21T23:59:00Z")
+    (same,), _ = build_asked_for(instance)
+    set_now("2026-11-22T00:01:00Z")
+    (again,), _ = build_asked_for(instance)
+    assert first.run_key == same.run_key != again.run_key
+
+
 def test_raw_days_loaded_alone_are_followed_by_one_build_however_often_it_is_looked(instance):
     assert build_asked_for(instance)[0] == []
     materialise(instance, RAW, FACT, COPY)
