@@ -19,6 +19,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from onelens_claude.api.endpoints import ENDPOINTS, FIRST_DAY, Endpoint
+from onelens_claude.budgets import EACH, Budget
 from onelens_claude.errors import SettingsError
 from onelens_claude.paths import EXAMPLE_SETTINGS, IS_CHECKOUT, command, working_folder
 
@@ -172,7 +173,7 @@ class Settings(_Section):
     polling: Polling = Polling()
     optional_endpoints: Annotated[tuple[Literal["plugins", "artifacts", "usage"], ...], Field(strict=False)] = ()
     retention: Retention = Retention()
-    budgets: Annotated[tuple[()], Field(strict=False)] = ()
+    budgets: Annotated[tuple[Budget, ...], Field(strict=False)] = ()
     alerts: Annotated[tuple[()], Field(strict=False)] = ()
     privacy: Privacy = Privacy()
     source: Annotated[Path, Field(exclude=True, default_factory=config_path)]
@@ -183,6 +184,21 @@ class Settings(_Section):
         twice = sorted({one for one in ids if ids.count(one) > 1})
         if twice:
             raise ValueError(f"organizations: id {', '.join(twice)} is given twice")
+        return self
+
+    @model_validator(mode="after")
+    def _budgets_of_known_organizations(self) -> Settings:
+        ids = [budget.id for budget in self.budgets]
+        twice = sorted({one for one in ids if ids.count(one) > 1})
+        if twice:
+            raise ValueError(f"budgets: id {', '.join(twice)} is given twice")
+        known = [organization.id for organization in self.organizations]
+        for budget in self.budgets:
+            if budget.organization not in {EACH, *known}:
+                raise ValueError(
+                    f"budgets.{budget.id}.organization: no organisation {budget.organization!r}; "
+                    f"known organisations: {', '.join(known)}; '{EACH}' is each one"
+                )
         return self
 
     @model_validator(mode="after")
@@ -309,7 +325,8 @@ def _check_paths(working: Path, serving: Path) -> None:
 
 _BESIDE = (".lock", ".wal", ".new", ".compact", ".compact.wal", ".tmp")
 """Endings of the files that the warehouse keeps beside its two; see `warehouse/files.py`."""
-_RESERVED = {"retention.months", "budgets", "alerts", "privacy.emails"}
+_RESERVED = {"retention.months", "alerts", "privacy.emails"}
+_LISTS = {"organizations", "budgets"}
 _WORDING = {
     "extra_forbidden": "unknown key",
     "missing": "required, but not given",
@@ -336,8 +353,8 @@ def _reasons(error: ValidationError, content: dict[str, Any]) -> list[str]:
 
 def _dotted(names: list[str], content: dict[str, Any]) -> str:
     """Return `organizations.acme.plan` for `("organizations", 0, "plan")`."""
-    if len(names) > 1 and names[0] == "organizations" and names[1].isdigit():
-        entry = content["organizations"][int(names[1])]
+    if len(names) > 1 and names[0] in _LISTS and names[1].isdigit():
+        entry = content[names[0]][int(names[1])]
         label = entry.get("id") if isinstance(entry, dict) else None
         names = [names[0], str(label) if label else f"[{names[1]}]", *names[2:]]
     return ".".join(names)

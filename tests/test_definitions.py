@@ -23,7 +23,8 @@ from onelens_claude.paths import PROJECT_ROOT
 
 SNAPSHOT = Path(__file__).with_name("snapshots") / "definitions.json"
 ORGANIZATIONS = "claude_raw/organizations"
-LEDGER = {"claude_raw/pulls", ORGANIZATIONS}
+BUDGETS = "claude_raw/budgets"
+LEDGER = {"claude_raw/pulls", ORGANIZATIONS, BUDGETS}
 """Tables that are no endpoint's."""
 
 
@@ -122,11 +123,12 @@ def test_every_asset_is_in_the_group_of_its_layer_and_has_an_owner():
         assert asset["is_executable"] or key == "claude_raw/pulls", key
 
 
-def test_the_organisations_come_from_the_settings_alone_and_every_job_that_builds_writes_them_first():
+@pytest.mark.parametrize("key", [ORGANIZATIONS, BUDGETS])
+def test_the_organisations_and_budgets_come_from_the_settings_alone_and_every_job_that_builds_writes_them_first(key):
     graph = described_graph()
-    assert graph["assets"][ORGANIZATIONS]["after"] == []
+    assert graph["assets"][key]["after"] == []
     for name in ("marts_job", "revision_job", "daily_job"):
-        assert dg.AssetKey(ORGANIZATIONS.split("/")) in defs.resolve_job_def(name).asset_layer.executable_asset_keys
+        assert dg.AssetKey(key.split("/")) in defs.resolve_job_def(name).asset_layer.executable_asset_keys
 
 
 def test_every_asset_and_every_check_says_in_words_what_it_is():

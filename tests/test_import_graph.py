@@ -16,6 +16,7 @@ ROOMS = (
     ("errors",),
     ("clock", "paths", "waiting"),
     ("api",),
+    ("budgets",),
     ("settings",),
     ("warehouse",),
     ("landing", "frames"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,11 +70,17 @@ organizations:
   - {id: acme, name: Acme Corp, api_key_env: ACME_KEY, base_url: "http://127.0.0.1:8000/", plan: seat, backfill_start: 2026-03-01}
 polling: {requests_per_minute: 30, revision_days: 14}
 retention: {months: 12}
-budgets: []
+budgets:
+  - {id: acme-org, organization: acme, scope: organization, value: null, period: monthly, limit_usd: "25000.10", warn_percent: [100, 50], forecast: false}
+  - {id: each-user, organization: '*', scope: user, value: '*', monthly_usd: 300}
 alerts: []
 privacy: {emails: clear}
 """
     )
+    assert [(one.limit, one.warn_percent, one.period) for one in settings.budgets] == [
+        (Decimal("25000.10"), (50, 100), "monthly"),
+        (Decimal(300), (50, 80, 100), "monthly"),
+    ]
     assert settings.organizations[0].base_url == "http://127.0.0.1:8000"
     assert settings.organizations[0].backfill_start == dt.date(2026, 3, 1)
 
@@ -118,7 +125,6 @@ def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
         (GOOD + "source: /etc\n", "source: unknown key"),
         (GOOD + "privacy: {emails: drop}\n", "privacy.emails: only the default is supported in this version; remove the key"),
         (GOOD + "retention: {months: 6}\n", "retention.months: only the default is supported in this version; remove the key"),
-        (GOOD + "budgets: [{id: x}]\n", "budgets: only the default is supported in this version; remove the key"),
         (GOOD.replace("ACME_KEY", "NO_SUCH_KEY"), "organizations.acme.api_key_env: environment variable NO_SUCH_KEY is not set or empty"),
         (GOOD + "warehouse: {path: data/one.duckdb, serving_path: data/../data/one.duckdb}\n", "warehouse.serving_path: must differ from warehouse.path"),
         (GOOD + "warehouse: {path: w.duckdb, serving_path: w.duckdb.wal}\n", "w.duckdb.wal is a name that is kept for what belongs to "),
@@ -135,6 +141,46 @@ def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_with_file_key_and_reason(refusal, text, reason):
+    assert reason in refusal(text)
+
+
+def _budget(**changed: str) -> str:
+    """Return settings with one budget in YAML, of which some values are others, and none where they are empty."""
+    keys = {"id": "b", "organization": "acme", "limit_usd": "'1'"} | changed
+    return GOOD + "budgets:\n  - {" + ", ".join(f"{key}: {value}" for key, value in keys.items() if value) + "}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (_budget(organization="acne"), "budgets.b.organization: no organisation 'acne'; known organisations: acme; '*' is each one"),
+        (_budget(organization=""), "budgets.b.organization: required, but not given"),
+        (_budget(warn_percent="[1001]"), "budgets.b.warn_percent.0: Input should be less than or equal to 1000"),
+        (_budget(warn_percent="[50, 0]"), "budgets.b.warn_percent.1: Input should be greater than 0"),
+        (_budget(warn_percent="[80, 80]"), "budgets.b.warn_percent: a percent is given twice"),
+        (_budget(warn_percent="[99.5]"), "budgets.b.warn_percent.0: Input should be a valid integer"),
+        (_budget() + _budget().splitlines()[-1] + "\n", "budgets: id b is given twice"),
+        (_budget(limit_usd="25000.0"), "budgets.b.limit_usd: is a float, and money is exact; write it in quotes"),
+        (_budget(limit_usd="", monthly_usd="0.1"), "budgets.b.monthly_usd: is a float, and money is exact"),
+        (_budget(limit_usd="true"), "budgets.b.limit_usd: must be an amount in US dollars in quotes"),
+        (_budget(limit_usd="'1e3'"), "budgets.b.limit_usd: '1e3' is not an amount above 0 in US dollars and whole cents"),
+        (_budget(limit_usd="'0.00'"), "budgets.b.limit_usd: '0.00' is not an amount above 0"),
+        (_budget(limit_usd="-5"), "budgets.b.limit_usd: -5 is not an amount above 0"),
+        (_budget(limit_usd="'1.001'"), "budgets.b.limit_usd: '1.001' is not an amount above 0 in US dollars and whole cents"),
+        (_budget(limit_usd=""), "budgets.b: give exactly one of limit_usd and monthly_usd"),
+        (_budget(monthly_usd="1"), "budgets.b: give exactly one of limit_usd and monthly_usd"),
+        (_budget(limit_usd="", monthly_usd="1", period="daily"), "budgets.b: monthly_usd does not go with period daily; use limit_usd"),
+        (_budget(period="yearly"), "budgets.b.period: Input should be 'monthly', 'weekly' or 'daily'"),
+        (_budget(scope="team", value="x"), "budgets.b.scope: team is not part of this version; use one of organization, user, product, model"),
+        (_budget(scope="user"), "budgets.b: scope user needs a value; '*' is each one"),
+        (_budget(value="acme"), "budgets.b: scope organization takes no value"),
+        (_budget(forecast="true"), "budgets.b.forecast: forecasts are not part of this version; remove the key"),
+        (_budget(limits_usd="1"), "budgets.b.limits_usd: unknown key"),
+        (_budget(id="'a b'"), "budgets.a b.id: String should match pattern"),
+        (GOOD + "budgets: [7]\n", "budgets.[0]: "),
+    ],
+)  # fmt: skip
+def test_a_wrong_budget_is_refused_with_file_key_and_reason(refusal, text, reason):
     assert reason in refusal(text)
 
 

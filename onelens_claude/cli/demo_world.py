@@ -63,6 +63,10 @@ def demo_world() -> Iterator[Path]:
             ],
             "optional_endpoints": list(OPTIONAL_ENDPOINTS),
             "polling": {"requests_per_minute": _UNHURRIED},
+            "budgets": [
+                {"id": "organization-month", "organization": "*", "limit_usd": "2000.00"},
+                {"id": "each-person", "organization": "*", "scope": "user", "value": "*", "monthly_usd": "100.00"},
+            ],
         }
         header = "# Written by the demo each time it starts; its organisations are made up.\n"
         DEMO_CONFIG.write_text(header + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

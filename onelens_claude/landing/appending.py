@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from onelens_claude.api.endpoints import Endpoint
+    from onelens_claude.budgets import Budget
     from onelens_claude.errors import OnelensError
     from onelens_claude.landing.fetching import FetchedPull, PullRequest, SpooledPage
     from onelens_claude.settings import Organization
@@ -87,6 +88,17 @@ def register_organizations(
             connection.execute(
                 "insert or replace into claude_raw.organizations values (?, ?, ?, ?, ?)",
                 [*wanted, naive_utc(utc_now())],
+            )
+
+
+def register_budgets(connection: duckdb.DuckDBPyConnection, budgets: Iterable[Budget]) -> None:
+    """Make `claude_raw.budgets` what the settings say; budgets that they no longer have go."""
+    with transaction(connection):
+        connection.execute("delete from claude_raw.budgets")
+        for one in budgets:
+            connection.execute(
+                "insert into claude_raw.budgets values (?, ?, ?, ?, ?, ?, ?)",
+                [one.id, one.organization, one.scope, one.value, one.period, one.limit, list(one.warn_percent)],
             )
 
 

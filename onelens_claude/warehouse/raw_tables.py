@@ -1,6 +1,7 @@
 """The tables of schema `claude_raw`: creating them and bringing them up to date.
 
     pulls, organizations, schema_drift   the ledger
+    budgets                              limits of the settings
     pages, page_parts                    every page as it came: its beginning and end, and its rows in parts
     <endpoint>                           view: one row per page, `payload` is the whole response body
     <endpoint>_rows                      the rows of these pages, typed
@@ -40,6 +41,15 @@ create table if not exists claude_raw.organizations (
     plan varchar not null,
     revision_days integer not null,
     configured_at timestamp not null
+);
+create table if not exists claude_raw.budgets (
+    budget_id varchar primary key,
+    organization_id varchar not null,
+    scope varchar not null,
+    scope_value varchar,
+    period varchar not null,
+    limit_usd decimal(38, 14) not null,
+    warn_percents integer[] not null
 );
 create table if not exists claude_raw.pulls (
     pull_sequence bigint not null,

@@ -111,6 +111,8 @@ class RawWarehouse:
         self.path = path
         self.pulls: list[Pull] = []
         self.organizations: dict[str, dict[str, Any]] = {}
+        self.budgets: list[tuple[Any, ...]] = []
+        """Rows of `claude_raw.budgets`."""
         with duckdb.connect(str(path)) as connection:
             create_raw_tables(connection)
 
@@ -164,6 +166,9 @@ class RawWarehouse:
                     "insert into claude_raw.organizations values (?, ?, ?, ?, timestamp '2026-01-01')",
                     [organization_id, organization_id.title(), settings["plan"], settings["revision_days"]],
                 )
+            connection.execute("delete from claude_raw.budgets")
+            for budget in self.budgets:
+                connection.execute("insert into claude_raw.budgets values (?, ?, ?, ?, ?, ?, ?)", budget)
             connection.execute("begin")
             insert_pulls(connection, self.pulls[written:])
             connection.execute("commit")

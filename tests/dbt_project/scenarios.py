@@ -20,7 +20,20 @@ def person(user_id: str, email: str | None, name: str | None, *, deleted: bool |
     return actor(user_id, email_address=email, name=name, deleted=deleted)
 
 
+BUDGETS = [
+    ("month", "*", "organization", None, "monthly", Decimal("0.30"), [25, 50, 100]),
+    ("week", "*", "user", "*", "weekly", Decimal("0.05"), [100, 150]),
+    ("day", "*", "product", "*", "daily", Decimal("0.07"), [50, 80]),
+    ("model", "random-a", "model", "claude-opus-4-6", "monthly", Decimal("0.11"), [10, 1000]),
+    ("address", "people", "user", "Before@x.example", "monthly", Decimal("0.01"), [100]),
+    ("nobody", "people", "user", "nobody@x.example", "monthly", Decimal("0.01"), [100]),
+    ("elsewhere", "no-such-organization", "organization", None, "monthly", Decimal(1), [100]),
+]
+"""Budget, organisation, scope, value, period, limit, thresholds: some that these organisations cross."""
+
+
 def register_stage_1(w: RawWarehouse) -> None:
+    w.budgets = BUDGETS
     # shrinking: one day that loses a user, one that shrinks to nothing, one that stays
     w.organization("shrinking")
     for day in (D, D + DAY, D + 2 * DAY):

@@ -74,6 +74,12 @@ def loaded() -> Iterator[World]:
         )
     }
     with scratch_folder() as folder, serving_world(folder, BACKFILL_AT, here, elsewhere) as world:
+        world.write_settings(
+            budgets=[
+                {"id": "month", "organization": "*", "limit_usd": 500},
+                {"id": "person", "organization": "*", "scope": "user", "value": "*", "monthly_usd": "20.00"},
+            ]
+        )
         world.good("backfill", "--from", str(FIRST), "--to", str(LAST))
         shutil.copyfile(world.serving, folder / "data" / "first.duckdb")
         world.now = dt.datetime.fromisoformat(DAILY_AT)

@@ -16,7 +16,7 @@ import dagster as dg
 from pydantic import Field
 
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint, Family
-from onelens_claude.landing.appending import register_organizations
+from onelens_claude.landing.appending import register_budgets, register_organizations
 from onelens_claude.landing.landing import DayOutcome, DayStatus, Landing
 from onelens_claude.ledger.due import days_to_pull, overdrawn_days
 from onelens_claude.ledger.held import not_pulled_since
@@ -28,6 +28,7 @@ from onelens_claude.orchestration.resources import Onelens
 GROUP = "claude_raw"
 OWNER = "team:finops"
 ORGANIZATIONS_KEY = dg.AssetKey([GROUP, "organizations"])
+BUDGETS_KEY = dg.AssetKey([GROUP, "budgets"])
 WRITER_POOL = "warehouse_writer"
 """Every step that writes to the warehouse takes its one slot."""
 _TOLD_EVERY = 120.0
@@ -113,23 +114,31 @@ def build_ledger_assets() -> list[dg.AssetSpec | dg.AssetsDefinition]:
         kinds={"duckdb"},
         description="The ledger: one row per completed or failed pull of one endpoint, organisation and window.",
     )
-    return [pulls, organizations]
+    return [pulls, settings_tables]
 
 
-@dg.asset(
-    key=ORGANIZATIONS_KEY,
-    group_name=GROUP,
-    kinds={"duckdb"},
-    owners=[OWNER],
-    description="The organisations of the settings, as the models need them.",
+@dg.multi_asset(
+    name="settings",
+    specs=[
+        dg.AssetSpec(key, group_name=GROUP, kinds={"duckdb"}, owners=[OWNER], description=description)
+        for key, description in (
+            (ORGANIZATIONS_KEY, "The organisations of the settings, as the models need them."),
+            (BUDGETS_KEY, "The budgets of the settings, as the models need them; one that the settings drop is gone."),
+        )
+    ],
     pool=WRITER_POOL,
 )
-def organizations(onelens: dg.ResourceParam[Onelens]) -> dg.MaterializeResult[None]:
-    """Write what the settings say, so that a new name or plan reaches the models without a pull."""
+def settings_tables(onelens: dg.ResourceParam[Onelens]) -> Iterator[dg.MaterializeResult[None]]:
+    """Write what the settings say, so that a new name, plan or budget reaches the models without a pull."""
     settings = onelens.settings()
     with onelens.warehouse().writer() as connection:
         register_organizations(connection, settings.organizations, settings.polling.revision_days)
-    return dg.MaterializeResult(metadata={"organizations": ", ".join(one.id for one in settings.organizations)})
+        register_budgets(connection, settings.budgets)
+    for key, ids in (
+        (ORGANIZATIONS_KEY, [one.id for one in settings.organizations]),
+        (BUDGETS_KEY, [one.id for one in settings.budgets]),
+    ):
+        yield dg.MaterializeResult(asset_key=key, metadata={key.path[-1]: ", ".join(ids)})
 
 
 def _organizations(config: IngestConfig, onelens: Onelens) -> list[str]:

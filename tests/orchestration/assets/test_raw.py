@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
+from onelens_claude.budgets import Budget
 from onelens_claude.definitions import build_defs
 from onelens_claude.fake_api import Fault, Revision
-from onelens_claude.orchestration.assets.raw import IngestConfig, organizations
+from onelens_claude.orchestration.assets.raw import IngestConfig, settings_tables
 from onelens_claude.orchestration.jobs import raw_config
 from onelens_claude.orchestration.partitions import range_tags
 from tests.organizations import organization
@@ -285,9 +286,21 @@ def test_an_endpoint_that_is_switched_off_asks_nothing_and_holds_up_nothing(plac
     assert run.check("plugins", "every_organization_is_complete").passed
 
 
-def test_the_organisations_of_the_settings_are_written_without_a_pull(place, instance):
+def test_the_organisations_and_budgets_of_the_settings_are_written_without_a_pull(place, instance):
     here = place()
-    result = dg.materialize([organizations], resources={"onelens": here.onelens}, instance=instance)
-    assert result.success
+    old, changed = (
+        {"id": "old", "organization": "*", "limit_usd": "0.10"},
+        {"id": "b", "organization": "acme", "scope": "user", "value": "*", "limit_usd": "25000.01", "warn_percent": [80, 50]},
+    )  # fmt: skip
+    for configured in ([old, {"id": "b", "organization": "acme", "limit_usd": 5}], [changed]):
+        budgets = [Budget.model_validate(one) for one in configured]
+        ids = sorted(one.id for one in budgets)
+        here.settings = here.settings.model_copy(update={"budgets": tuple(budgets)})
+        result = dg.materialize([settings_tables], resources={"onelens": here.onelens}, instance=instance)
+        assert result.success
+        assert [one for (one,) in here.query("select budget_id from claude_raw.budgets order by 1")] == ids
     assert here.query("select organization_id from claude_raw.organizations") == [("acme",)]
+    assert here.query("from claude_raw.budgets") == [
+        ("b", "acme", "user", "*", "monthly", Decimal("25000.01"), [50, 80])
+    ]  # fmt: skip
     assert here.requests() == []

@@ -1,0 +1,27 @@
+with
+    asked as (
+        select organization_id, min(window_start) as first_date, max(window_end) - 1 as last_date
+        from {{ ref("stg_pulls") }}
+        where endpoint in ('user_cost_report', 'cost_report')
+        group by organization_id
+    ),
+
+    dates as (
+        select
+            organization_id,
+            cast(
+                unnest(
+                    generate_series(
+                        cast(first_date as timestamp), cast(last_date as timestamp), interval 1 day
+                    )
+                ) as date
+            ) as activity_date
+        from asked
+    )
+
+select dates.organization_id, dates.activity_date, coalesce(days.finality, 'incomplete') as finality
+from dates
+left join
+    {{ ref("int_cost_days") }} as days
+    on dates.organization_id = days.organization_id
+    and dates.activity_date = days.activity_date

@@ -1,0 +1,83 @@
+with
+    budgets as (select * from {{ ref("int_budgets") }}),
+
+    days as (
+        select
+            budgets.organization_id,
+            budgets.budget_id,
+            {{ period_start("budgets.period", "days.activity_date") }} as period_start,
+            days.activity_date,
+            days.finality
+        from budgets
+        inner join {{ ref("int_budget_days") }} as days on budgets.organization_id = days.organization_id
+    ),
+
+    periods as (
+        select
+            organization_id,
+            budget_id,
+            period_start,
+            max(activity_date) as newest_date,
+            count(case when finality <> 'incomplete' then 1 end) as known_day_count,
+            count(case when finality = 'provisional' then 1 end) as provisional_day_count,
+            count(case when finality = 'incomplete' then 1 end) as unknown_day_count,
+            min(case when finality = 'incomplete' then activity_date end) as first_unknown_date
+        from days
+        group by organization_id, budget_id, period_start
+    ),
+
+    -- with '*', who or what ever had a cost in the period, also where a revision took it back
+    members as (
+        select distinct
+            budgets.organization_id,
+            budgets.budget_id,
+            {{ period_start("budgets.period", "spend.activity_date") }} as period_start,
+            spend.scope_value
+        from budgets
+        inner join
+            {{ ref("int_budget_spend") }} as spend
+            on budgets.organization_id = spend.organization_id
+            and budgets.scope = spend.scope
+        where budgets.scope_value = '*'
+    ),
+
+    limited as (
+        select
+            periods.*,
+            budgets.scope,
+            coalesce(members.scope_value, budgets.scope_value) as scope_value,
+            budgets.period,
+            case
+                budgets.period
+                when 'monthly'
+                then last_day(periods.period_start)
+                when 'weekly'
+                then periods.period_start + 6
+                else periods.period_start
+            end as period_end,
+            budgets.limit_usd,
+            budgets.limit_cents,
+            budgets.warn_percents
+        from periods
+        inner join
+            budgets
+            on periods.organization_id = budgets.organization_id
+            and periods.budget_id = budgets.budget_id
+        left join
+            members
+            on periods.organization_id = members.organization_id
+            and periods.budget_id = members.budget_id
+            and periods.period_start = members.period_start
+        where budgets.scope_value <> '*' or members.scope_value is not null
+    )
+
+select
+    *,
+    case
+        when known_day_count < period_end - period_start + 1
+        then 'incomplete'
+        when provisional_day_count > 0
+        then 'provisional'
+        else 'final'
+    end as finality
+from limited

@@ -1,0 +1,86 @@
+"""Budgets of the settings file: what each limits, and why one is refused.
+
+What is here: the keys of `budgets`. What to add here: a key, a scope, a period.
+What must not go here: the spend beside a limit (`dbt_project/models/marts/budgets`).
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+EACH = "*"
+"""As an organisation or a value: the limit applies to each one."""
+Scope = Literal["organization", "user", "product", "model"]
+_LATER_SCOPES = {"team", "provider"}
+
+
+def _exact_amount(value: object) -> Decimal:
+    """Return dollars and whole cents; a YAML float has lost digits before anyone sees it."""
+    if isinstance(value, float):
+        raise ValueError('is a float, and money is exact; write it in quotes, such as "25000.00"')  # noqa: TRY004
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError('must be an amount in US dollars in quotes, such as "25000.00"')  # noqa: TRY004
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,2})?", str(value)) or not Decimal(value):
+        raise ValueError(f'{value!r} is not an amount above 0 in US dollars and whole cents, such as "25000.00"')
+    return Decimal(value)
+
+
+_Amount = Annotated[Decimal, BeforeValidator(_exact_amount)]
+
+
+class Budget(BaseModel):
+    """A limit on what an organisation, a user, a product or a model may cost in a day, a week or a month (UTC)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+    organization: str
+    scope: Scope = "organization"
+    value: Annotated[str, Field(min_length=1)] | None = None
+    period: Literal["monthly", "weekly", "daily"] = "monthly"
+    limit_usd: _Amount | None = None
+    monthly_usd: _Amount | None = None
+    warn_percent: Annotated[tuple[Annotated[int, Field(gt=0, le=1000)], ...], Field(strict=False)] = (50, 80, 100)
+    forecast: Literal[False] = False
+
+    @field_validator("scope", mode="before")
+    @classmethod
+    def _scope_of_this_version(cls, value: Any) -> Any:
+        if value in _LATER_SCOPES:
+            raise ValueError(f"{value} is not part of this version; use one of {', '.join(get_args(Scope))}")
+        return value
+
+    @field_validator("forecast", mode="before")
+    @classmethod
+    def _no_forecast_yet(cls, value: Any) -> Any:
+        if value is True:
+            raise ValueError("forecasts are not part of this version; remove the key")
+        return value
+
+    @field_validator("warn_percent")
+    @classmethod
+    def _each_percent_once(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("a percent is given twice")
+        return tuple(sorted(value))
+
+    @model_validator(mode="after")
+    def _whole(self) -> Budget:
+        if (self.limit_usd is None) == (self.monthly_usd is None):
+            raise ValueError("give exactly one of limit_usd and monthly_usd")
+        if self.monthly_usd is not None and self.period != "monthly":
+            raise ValueError(f"monthly_usd does not go with period {self.period}; use limit_usd")
+        if self.scope == "organization" and self.value is not None:
+            raise ValueError("scope organization takes no value; `organization` names it")
+        if self.scope != "organization" and self.value is None:
+            raise ValueError(f"scope {self.scope} needs a value; '{EACH}' is each one")
+        return self
+
+    @property
+    def limit(self) -> Decimal:
+        """The limit in US dollars, under whichever key it was given."""
+        return self.monthly_usd if self.limit_usd is None else self.limit_usd  # type: ignore[return-value]
