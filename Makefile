@@ -19,7 +19,7 @@ dev: $(INSTALLED) ## Open the Dagster UI over your settings, or over the demo
 	@$(BIN)/onelens-claude dev
 
 test: $(INSTALLED) ## Lint and run the whole test suite, both at once
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint pytest
+	@$(MAKE) --no-print-directory --jobs=2 lint pytest
 
 pytest:
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=
