@@ -34,7 +34,7 @@ select
     end as scope_value,
     budgets.period,
     budgets.limit_usd,
-    cast(budgets.limit_usd * 100 as hugeint) as limit_cents,
+    cast(budgets.limit_usd * 100 as decimal(38, 12)) as limit_cents,
     budgets.warn_percents
 from budgets
 inner join organizations on budgets.organization_id in ('*', organizations.organization_id)
