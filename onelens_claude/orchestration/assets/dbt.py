@@ -78,11 +78,7 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
         warehouse = onelens.warehouse()
         with warehouse.writer():
             pass  # on an empty folder the raw tables must be there before dbt reads them
-        with (
-            warehouse.writer_lock(),
-            _environment("ONELENS_WAREHOUSE", str(warehouse.path)),
-            _environment("PYTHONWARNINGS", _warnings()),
-        ):
+        with warehouse.writer_lock(), _environment("ONELENS_WAREHOUSE", str(warehouse.path)):
             # One folder per warehouse, under its lock: what dbt parsed serves the next run, and nothing piles up.
             folder = warehouse.path.parent / "dbt"
             arguments = ["build", "--exclude-resource-type", "unit_test"]
@@ -136,11 +132,6 @@ def _reconciled(path: Path) -> dict[str, Any]:
             "organizations": dg.MetadataValue.table(records),
         }
     return {}
-
-
-def _warnings() -> str:
-    """Return Python's filters of warnings for dbt: the helper process of a killed one has nothing to tell anybody."""
-    return ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"]))
 
 
 _running: set[subprocess.Popen[bytes]] = set()
