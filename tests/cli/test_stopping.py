@@ -9,6 +9,7 @@ import pty
 import re
 import signal
 import subprocess
+import sys
 import termios
 import threading
 import time
@@ -136,7 +137,7 @@ def test_ctrl_c_while_dbt_builds_ends_it_too_and_nothing_is_published(world, at_
     while processes_of(world) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert processes_of(world) == []
-    assert terminal.text.count(LAST_WORD) == 1
+    assert terminal.text.rstrip().endswith(LAST_WORD)
     assert "Traceback" not in terminal.text
     assert not world.serving.exists()
 
@@ -160,6 +161,29 @@ def test_sigterm_as_a_service_manager_sends_it_ends_a_command_the_same_way(world
     assert process.returncode == 128 + signal.SIGTERM
     assert rest.splitlines()[-1] == LAST_WORD
     assert "Traceback" not in rest
+
+
+HOLDS_A_SEMAPHORE = """
+import multiprocessing, time
+from onelens_claude import cli
+def work(prog_name):
+    held = multiprocessing.get_context("spawn").Semaphore()
+    print("begins", flush=True)
+    time.sleep(60)
+cli.app = work
+cli.main()
+"""
+
+
+def test_a_helper_process_that_outlives_a_stopped_command_says_nothing_after_the_last_word():
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDS_A_SEMAPHORE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    process.stdout.readline()
+    process.terminate()
+    _, told = process.communicate(timeout=20)  # until the helper, too, has closed its end
+    assert (process.returncode, told) == (128 + signal.SIGTERM, f"{LAST_WORD}\n")
 
 
 def test_who_waits_for_the_writers_slot_says_who_has_it_and_goes_on_when_that_run_is_killed(world, monkeypatch):
