@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import yaml
@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from onelens_claude.api.endpoints import ENDPOINTS, FIRST_DAY, Endpoint
 from onelens_claude.budgets import EACH, Budget
 from onelens_claude.errors import SettingsError
+from onelens_claude.folders import Beside, beside
 from onelens_claude.paths import EXAMPLE_SETTINGS, IS_CHECKOUT, command, working_folder
 
 _LARGEST_FILE = 1_000_000
@@ -276,7 +277,7 @@ def load_settings(path: Path | None = None, *, needs_keys: bool = True) -> Setti
 
 
 def _read(source: Path) -> Any:
-    """Return what the settings file holds; SettingsError where that is no YAML of a reasonable size."""
+    """Return what the settings file holds; SettingsError if it is missing, unreadable, too large or not valid YAML."""
     try:
         with source.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)  # a device has no size and may have no end
@@ -319,12 +320,10 @@ def _check_paths(working: Path, serving: Path) -> None:
     if working.resolve() == serving.resolve():
         raise SettingsError("warehouse.serving_path: must differ from warehouse.path")
     for key, path, other in (("serving_path", serving, working), ("path", working, serving)):
-        if path.resolve() in {other.resolve().with_name(other.name + ending) for ending in _BESIDE}:
+        if path.resolve() in {beside(other.resolve(), ending) for ending in get_args(Beside)}:
             raise SettingsError(f"warehouse.{key}: {path} is a name that is kept for what belongs to {other}")
 
 
-_BESIDE = (".lock", ".wal", ".new", ".compact", ".compact.wal", ".tmp")
-"""Endings of the files that the warehouse keeps beside its two; see `warehouse/files.py`."""
 _RESERVED = {"retention.months", "alerts", "privacy.emails"}
 _LISTS = {"organizations", "budgets"}
 _WORDING = {

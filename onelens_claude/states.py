@@ -35,13 +35,13 @@ class DayState(_Word):
 
 
 class EndpointState(_Word):
-    """Where one endpoint of one organisation stands."""
+    """Where one endpoint of one organisation stands, from the best to the worst."""
 
     COMPLETE = "complete", "every day up to the newest that can exist is held"
-    LATE = "late", "every day that is there is held, newer ones are not aggregated yet"
     DUE = "due", "every day is held but yesterday, which the daily run is still to ask for this morning"
+    LATE = "late", "every day that is there is held, newer ones are not aggregated yet"
     INCOMPLETE = "incomplete", "the newest days are held, but their answers did not reach the day's end"
-    GAPS = "gaps", "days are missing though they are there"
-    FORBIDDEN = "forbidden", "the newest attempt was refused (401 or 403)"
-    FAILED = "failed", "the newest attempt failed otherwise"
     NEVER_PULLED = "never pulled", "nobody asked for any day yet"
+    GAPS = "gaps", "days are missing though they are there"
+    FAILED = "failed", "the newest attempt failed otherwise"
+    FORBIDDEN = "forbidden", "the newest attempt was refused (401 or 403)"

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "onelens_claude"
 ROOMS = (
     ("onelens_claude", "states", "visible"),
     ("errors",),
-    ("clock", "paths", "waiting"),
+    ("clock", "folders", "paths", "waiting"),
     ("api",),
     ("budgets",),
     ("settings",),

@@ -31,9 +31,8 @@
         where grain in ('day', 'key') or (grain is not null and group_count < {{ var("group_cap") }})
     ),
 
-    -- a key that several answers of a pull list is one key: the first answer's rows stand. A key is what
-    -- the API
-    -- spelled: two spellings of one name are two groups, each with an amount of its own.
+    -- a key that several answers of a pull list is one key: the first answer's rows stand.
+    -- It is what the API spelled: two spellings of a name are two groups, each with an amount of its own.
     ranked as (
         select
             *,
@@ -43,9 +42,9 @@
                     organization_id,
                     activity_date,
                     grain,
+                    {{ dimensions }},
                     reported_product,
-                    reported_model,
-                    {{ dimensions.split(", ")[2:] | join(", ") }}
+                    reported_model
                 order by length(query), query
             ) as answer_rank
         from complete_answers

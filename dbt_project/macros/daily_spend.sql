@@ -80,6 +80,11 @@
             on added_up.organization_id = organizations.organization_id
     ),
 
+    known_days as (
+        select *, sum(amount_cents) over (partition by organization_id, activity_date) as day_amount_cents
+        from known
+    ),
+
     daily_spend as (
         select
             *,
@@ -87,11 +92,8 @@
             {{ cents_to_usd("amount_cents") }} as amount_usd,
             {{ cents_to_usd("list_amount_cents") }} as list_amount_usd,
             {{ cents_to_usd("list_amount_cents - amount_cents") }} as discount_usd,
-            -- a share is no money
-            cast(amount_cents as double) / nullif(
-                cast(sum(amount_cents) over (partition by organization_id, activity_date) as double), 0
-            ) as organization_share
-        from known
+            {{ share_of("amount_cents", "day_amount_cents") }} as organization_share
+        from known_days
     )
 {% endmacro %}
 

@@ -3,6 +3,14 @@
 {% macro cents_to_usd(cents_column) -%} cast(({{ cents_column }}) * 0.01 as decimal(38, 14)) {%- endmacro %}
 
 {#-
+    A part of a sum as a decimal of 12 digits; null where the sum is null or zero, and for sums beyond 100 billion dollars,
+    whose digits do not fit.
+-#}
+{% macro share_of(part, whole) -%}
+    try({{ divide_rounded(part, "(" ~ whole ~ ") * 1000000000000", multiplier="1000000000000") }})
+{%- endmacro %}
+
+{#-
     amount x multiplier / divisor in whole numbers, rounded half away from zero at the last of `digits` fractional digits;
     null when the divisor is null or zero. The operator / would make a DOUBLE of it.
 -#}

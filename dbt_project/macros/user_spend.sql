@@ -104,9 +104,8 @@
                         order by user_totals.amount_cents desc
                     )
             end as spend_rank,
-            -- a share is no money
-            cast(user_totals.amount_cents as double)
-            / nullif(cast(organization_totals.amount_cents as double), 0) as organization_share,
+            {{ share_of("user_totals.amount_cents", "organization_totals.amount_cents") }}
+            as organization_share,
             product_ranks.product as top_product,
             model_ranks.model as top_model
         from user_totals

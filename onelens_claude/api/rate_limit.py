@@ -12,20 +12,20 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-import tempfile
 import time
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from onelens_claude.errors import ApiError, SettingsError
+from onelens_claude.errors import ApiError
+from onelens_claude.folders import state_directory, unusable_state
 from onelens_claude.waiting import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 _STATE = struct.Struct("<dd")
 _SHARE = 0.96
@@ -46,24 +46,6 @@ _WORTH_A_WORD = 5.0
 def usable_rate(requests_per_minute: int) -> float:
     """Return how many requests a minute really leave under a limit."""
     return requests_per_minute * _SHARE
-
-
-def state_directory() -> Path:
-    """Return this user's machine-wide folder for rate-limit state, not shared between users."""
-    name = f"onelens-claude-{os.getuid()}"
-    try:
-        folder = Path(tempfile.gettempdir()) / name
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise _unusable(error.filename or name, error) from None
-    return folder
-
-
-def _unusable(path: Path | str, error: OSError) -> SettingsError:
-    return SettingsError(
-        f"{path}: the rate limit's state cannot be kept there: {error.strerror or error}; "
-        "make it writable, or name another temporary folder in TMPDIR"
-    )
 
 
 class SharedRateLimit:
@@ -119,7 +101,7 @@ class SharedRateLimit:
             with self._lock:
                 yield
         except OSError as error:
-            raise _unusable(self._path, error) from None
+            raise unusable_state(self._path, error) from None
 
     def _told(self, seconds: float) -> AbstractContextManager[None]:
         """Return a block that tells why the next request has to wait, where that is worth a word."""

@@ -160,8 +160,6 @@ def main() -> None:
     handler.setLevel(logging.WARNING)
     handler.setFormatter(VisibleFormatter("%(message)s"))
     logging.basicConfig(handlers=[handler])
-    # multiprocessing's helper outlives a command that was stopped, and would have its say after the last word
-    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"]))
     stop = Stop()
     with stop.listening():
         try:

@@ -21,7 +21,7 @@ from onelens_claude.orchestration.jobs import raw_config
 from onelens_claude.orchestration.partitions import range_tags
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.orchestration.sensors import revision_config
-from onelens_claude.warehouse.files import FILE_ERRORS, Warehouse
+from onelens_claude.warehouse.files import Warehouse
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -142,7 +142,7 @@ def _outcome(settings: Settings, results: list[JobResult]) -> dict[str, Any]:
             with warehouse.reader() as connection:
                 statuses = all_statuses(connection, settings, utc_now())
                 reconciliation = reconciliation_lines(connection)
-    except (DamagedCopyError, *FILE_ERRORS) as error:
+    except DamagedCopyError as error:
         failures.append(str(error))
     # Of several runs, the last one decides about an error: it may have loaded what an earlier one missed.
     newest = {name: check for result in results for name, check in result.checks.items()}

@@ -19,7 +19,7 @@ from onelens_claude.cli.output import JSON_OPTION, json_text, note, print_table,
 from onelens_claude.errors import SettingsError, WarehouseError
 from onelens_claude.settings import load_settings
 from onelens_claude.visible import visible
-from onelens_claude.warehouse.files import Warehouse
+from onelens_claude.warehouse.files import FILE_ERRORS, Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +31,6 @@ _BATCH = 2048
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 """DuckDB calls FROM, WITH, VALUES, DESCRIBE, SHOW, SUMMARIZE and PIVOT a SELECT, too."""
 _OF_A_PIVOT = {duckdb.StatementType.CREATE, duckdb.StatementType.TRANSACTION}
-_NOT_THE_STATEMENT = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
-"""What DuckDB raises about the file, the disk or the memory."""
 
 
 def query(
@@ -62,7 +60,7 @@ def query(
                     stdout.print(visible(plan, keep="\n"), soft_wrap=True)
             else:
                 _print_rows(columns, result.fetchmany(_MOST_ROWS + 1))
-        except _NOT_THE_STATEMENT as error:
+        except FILE_ERRORS as error:
             raise WarehouseError(f"{load_settings(needs_keys=False).serving_path}: cannot be read: {error}") from None
         except duckdb.Error as error:
             # indented, so that a value it quotes can begin no line of ours

@@ -23,17 +23,6 @@ from onelens_claude.warehouse.files import Warehouse
 if TYPE_CHECKING:
     import datetime as dt
 
-_WORST_FIRST = (
-    EndpointState.FORBIDDEN,
-    EndpointState.FAILED,
-    EndpointState.GAPS,
-    EndpointState.NEVER_PULLED,
-    EndpointState.INCOMPLETE,
-    EndpointState.LATE,
-    EndpointState.DUE,
-    EndpointState.COMPLETE,
-)
-
 
 def status(
     every: bool = typer.Option(False, "--all", "-a", help="Show every endpoint, not only where something is wrong."),
@@ -79,7 +68,7 @@ def _print_summary(found: list[EndpointStatus]) -> None:
         [
             (
                 organization_id,
-                min((one.state for one in endpoints), key=_WORST_FIRST.index).value,
+                max((one.state for one in endpoints), key=list(EndpointState).index).value,
                 _complete_through(endpoints, Family.COST),
                 _complete_through(endpoints, Family.ENGAGEMENT),
                 max((one.last_fetched_at.date() for one in endpoints if one.last_fetched_at), default=None),

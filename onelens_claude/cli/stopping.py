@@ -75,6 +75,7 @@ class Stop:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+        _quieten_helpers()
         with kept_stderr() as self._stream:
             taken = [number for number in _SIGNALS if not _is_left_alone(number)]
             before = {number: signal.signal(number, self) for number in taken}
@@ -84,6 +85,12 @@ class Stop:
                 self.cancel()
                 for number, handler in before.items():
                     signal.signal(number, handler)
+
+
+def _quieten_helpers() -> None:
+    """Keep multiprocessing's helper process, which outlives a command that was stopped, from warning after its end."""
+    filters = (os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, filters))
 
 
 def _is_left_alone(number: signal.Signals) -> bool:

@@ -31,8 +31,8 @@ from onelens_claude.errors import (
     NotYetAvailableError,
     WarehouseError,
 )
+from onelens_claude.folders import plain_folder
 from onelens_claude.visible import visible
-from onelens_claude.warehouse.connections import plain_folder
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -15,11 +15,10 @@ from onelens_claude.api.endpoints import (
     FIRST_DAY,
     Endpoint,
     Family,
-    first_available_day,
     newest_possible_day,
 )
 from onelens_claude.clock import naive_utc, utc_now
-from onelens_claude.ledger.held import current_days, earliest_available_day, first_expected_day, held_days
+from onelens_claude.ledger.held import current_days, first_expected_day, held_days, oldest_askable_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,8 +54,7 @@ def days_to_pull(
     if days is None:
         first = first_expected_day(connection, organization_id, endpoint) or newest
         days = [first + dt.timedelta(days=n) for n in range((newest - first).days + 1)] or [newest]
-    earliest = earliest_available_day(connection, organization_id, endpoint) or FIRST_DAY
-    oldest = max(first_available_day(now.date()), backfill_start, earliest)
+    oldest = oldest_askable_day(connection, organization_id, endpoint, now, backfill_start)
     candidates = [day for day in sorted(days) if oldest <= day <= newest]
     if not candidates:
         return []

@@ -11,7 +11,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onelens_claude.api.endpoints import ENDPOINTS, Endpoint
+from onelens_claude.api.endpoints import ENDPOINTS, FIRST_DAY, Endpoint, first_available_day
 from onelens_claude.clock import naive_utc
 from onelens_claude.errors import TooEarlyError
 from onelens_claude.warehouse.raw_tables import pull_days
@@ -88,6 +88,18 @@ def earliest_available_day(
         [organization_id, endpoint.name, TooEarlyError.error_type],
     ).fetchone()
     return row[0] if row else None
+
+
+def oldest_askable_day(
+    connection: duckdb.DuckDBPyConnection,
+    organization_id: str,
+    endpoint: Endpoint,
+    now: dt.datetime,
+    backfill_start: dt.date,
+) -> dt.date:
+    """Return the oldest day that the API may have and the settings want."""
+    earliest = earliest_available_day(connection, organization_id, endpoint) or FIRST_DAY
+    return max(first_available_day(now.date()), backfill_start, earliest)
 
 
 def not_pulled_since(

@@ -31,11 +31,12 @@ from onelens_claude.api.endpoints import (
 from onelens_claude.api.windows import widest_windows, windows
 from onelens_claude.clock import utc_now
 from onelens_claude.errors import ApiError, DamagedCopyError, StoppedError
+from onelens_claude.folders import plain_folder
 from onelens_claude.landing.appending import append_pulls
 from onelens_claude.landing.fetching import PullRequest, fetch
 from onelens_claude.ledger.due import ROUNDING_DUST_CENTS
 from onelens_claude.ledger.held import current_days, held_days
-from onelens_claude.warehouse.connections import attach, plain_folder
+from onelens_claude.warehouse.connections import attach
 from onelens_claude.warehouse.files import FILE_ERRORS
 from onelens_claude.warehouse.raw_tables import create_raw_tables, is_current
 

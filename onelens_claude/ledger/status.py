@@ -13,13 +13,12 @@ from onelens_claude.api.endpoints import (
     FIRST_DAY,
     Endpoint,
     Family,
-    first_available_day,
     newest_possible_day,
 )
 from onelens_claude.api.windows import windows
 from onelens_claude.clock import naive_utc
 from onelens_claude.errors import NotYetAvailableError, day_state
-from onelens_claude.ledger.held import earliest_available_day, first_expected_day, held_days, not_pulled_since
+from onelens_claude.ledger.held import first_expected_day, held_days, not_pulled_since, oldest_askable_day
 from onelens_claude.states import DayState, EndpointState
 
 if TYPE_CHECKING:
@@ -118,8 +117,7 @@ def endpoint_status(
             organization_id, endpoint.name, EndpointState.NEVER_PULLED, None, None, (), 0, None, "run a backfill"
         )
     held = held_days(connection, organization_id, endpoint, first, newest) if first <= newest else {}
-    earliest = earliest_available_day(connection, organization_id, endpoint) or FIRST_DAY
-    oldest = max(first, first_available_day(now.date()), backfill_start, earliest)
+    oldest = max(first, oldest_askable_day(connection, organization_id, endpoint, now, backfill_start))
     missing = [day for day in _days(oldest, newest) if day not in held]
     due = _due_days(missing, now)
     late = _late_days(connection, organization_id, endpoint, missing, newest - dt.timedelta(days=len(due)))
@@ -156,8 +154,7 @@ def missing_days(
     now: dt.datetime,
 ) -> Missing | None:
     """Return which days of a span (inclusive) were not pulled since a moment, though the API has them; else null."""
-    earliest = earliest_available_day(connection, organization.id, endpoint) or FIRST_DAY
-    first = max(span[0], first_available_day(now.date()), organization.backfill_start, earliest)
+    first = max(span[0], oldest_askable_day(connection, organization.id, endpoint, now, organization.backfill_start))
     last = min(span[1], newest_possible_day(now, endpoint.family))
     began = naive_utc(since)
     missing = not_pulled_since(connection, organization.id, endpoint, _days(first, last), since)

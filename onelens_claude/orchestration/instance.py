@@ -17,10 +17,10 @@ from filelock import FileLock
 from sqlalchemy.exc import DBAPIError
 
 from onelens_claude.errors import SettingsError
+from onelens_claude.folders import plain_folder
 from onelens_claude.orchestration.event_log import BATCH_SIZE, BATCH_VARIABLE
 from onelens_claude.paths import PROJECT_ROOT
 from onelens_claude.settings import config_path
-from onelens_claude.warehouse.connections import plain_folder
 
 _OUR_HEADER = "# The Dagster instance for local use."
 

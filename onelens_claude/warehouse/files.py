@@ -20,9 +20,10 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from onelens_claude.errors import DamagedCopyError, WarehouseError
+from onelens_claude.folders import beside
 from onelens_claude.waiting import waiting
 from onelens_claude.warehouse.connections import CATALOG, attach, connect, read_through
-from onelens_claude.warehouse.raw_tables import create_raw_tables, is_current
+from onelens_claude.warehouse.raw_tables import create_raw_tables, is_current, pull_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +68,7 @@ class Warehouse:
     @property
     def lock_path(self) -> Path:
         """File whose lock every writer of the working file holds."""
-        return self.path.with_name(self.path.name + ".lock")
+        return beside(self.path, ".lock")
 
     @contextmanager
     def writer_lock(self) -> Iterator[None]:
@@ -171,12 +172,12 @@ class Warehouse:
             if not self.path.exists():
                 raise WarehouseError(f"{self.path}: there is nothing to publish; run a backfill first")
             self._fold_log()
-            new = _beside(self.serving_path, ".new")
+            new = beside(self.serving_path, ".new")
             try:
                 new.parent.mkdir(parents=True, exist_ok=True)
                 _copy(self.path, new)
                 self._check_successor(new)
-                _beside(self.serving_path, ".wal").unlink(missing_ok=True)  # no log of an old copy fits a new one
+                beside(self.serving_path, ".wal").unlink(missing_ok=True)  # no log of an old copy fits a new one
                 new.replace(self.serving_path)
             except OSError as error:
                 raise WarehouseError(
@@ -218,12 +219,11 @@ class Warehouse:
         """Return in words which days the serving copy holds and `connection` does not."""
         try:
             attach(connection, self.serving_path, "published", "read_only")
-            held = """select distinct organization_id, endpoint,
-                    unnest(range(window_start, window_end, interval 1 day))::date as activity_date
-                from {catalog}.claude_raw.pulls where status = 'complete'"""
             lost = connection.execute(
                 f"""select organization_id, min(activity_date), max(activity_date), count(distinct activity_date)
-                from ({held.format(catalog="published")} except {held.format(catalog=CATALOG)})
+                from ({pull_days("published.claude_raw.pulls")})
+                anti join ({pull_days(f"{CATALOG}.claude_raw.pulls")})
+                    using (organization_id, endpoint, activity_date)
                 group by organization_id
                 order by organization_id"""
             ).fetchall()
@@ -242,7 +242,7 @@ class Warehouse:
 
     def compact(self) -> None:
         """Copy everything into a new file that takes the place of the working file: DuckDB gives no space back."""
-        new = _beside(self.path, ".compact")
+        new = beside(self.path, ".compact")
         with self.writer_lock():
             connection = self._connect()
             try:
@@ -257,7 +257,7 @@ class Warehouse:
             finally:
                 connection.close()
                 _remove(new)
-                _remove(_beside(new, ".wal"))
+                _remove(beside(self.path, ".compact.wal"))
 
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -290,26 +290,30 @@ class Warehouse:
                     is_told = True
                     time.sleep(0.5)
         if not read_only:  # nobody else has it open: what is in its folder for spilling, a killed process left
-            shutil.rmtree(_beside(self.path, ".tmp"), ignore_errors=True)
+            shutil.rmtree(beside(self.path, ".tmp"), ignore_errors=True)
         return connection
 
     @property
     def _leftovers(self) -> tuple[Path, ...]:
         """Files that only the holder of the lock writes: what is there when it begins, a killed process left."""
-        compact = _beside(self.path, ".compact")
-        return _beside(self.serving_path, ".new"), _beside(self.path, ".new"), compact, _beside(compact, ".wal")
+        return (
+            beside(self.serving_path, ".new"),
+            beside(self.path, ".new"),
+            beside(self.path, ".compact"),
+            beside(self.path, ".compact.wal"),
+        )
 
     def _restore(self) -> None:
         """Make a working file that is gone anew from the serving copy, which is a copy of all of it."""
         if self.path.exists() or not self.serving_path.exists():
             return
-        new = _beside(self.path, ".new")
+        new = beside(self.path, ".new")
         try:
             _copy(self.serving_path, new)
             with connect(new, read_only=True) as connection:
                 read_through(connection)
                 connection.execute("from claude_raw.pulls limit 0")
-            _beside(self.path, ".wal").unlink(missing_ok=True)
+            beside(self.path, ".wal").unlink(missing_ok=True)
             new.replace(self.path)
         except (OSError, duckdb.Error) as error:
             raise WarehouseError(
@@ -368,10 +372,6 @@ def _holder(lock_path: Path) -> str:
     return "another process"
 
 
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
-
-
 def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
     _flush(target)
@@ -406,10 +406,14 @@ def open_serving_copy(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = connect(path, read_only=True, config={"autoload_known_extensions": "false"})
         connection.execute("set enable_external_access = false")
     except duckdb.Error as error:
-        raise DamagedCopyError(
-            f"{path}: cannot be read: {_words(error)}. `onelens-claude daily` makes it anew"
-        ) from None
+        raise _damaged(path, error) from None
     try:
         yield connection
+    except FILE_ERRORS as error:  # a block is looked at when it is read
+        raise _damaged(path, error) from None
     finally:
         connection.close()
+
+
+def _damaged(path: Path, error: duckdb.Error) -> DamagedCopyError:
+    return DamagedCopyError(f"{path}: cannot be read: {_words(error)}. `onelens-claude daily` makes it anew")

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onelens_claude.api.rate_limit import SharedRateLimit, state_directory
+from onelens_claude.api.rate_limit import SharedRateLimit
 from onelens_claude.errors import SettingsError
 from onelens_claude.fake_api import Fault
+from onelens_claude.folders import state_directory
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -259,11 +259,11 @@ def test_money_is_decimal_in_every_schema(built: Built) -> None:
         assert kind == widths.get(unit, kind), (schema, table, column)
 
 
-def test_doubles_are_shares_rates_and_utilisation_only(built: Built) -> None:
+def test_doubles_are_rates_and_utilisation_only(built: Built) -> None:
     names = built.query(
         "select distinct column_name from information_schema.columns where data_type in ('DOUBLE', 'FLOAT', 'REAL')"
     )
-    allowed = ("_share", "_rate", "_utilisation")
+    allowed = ("_rate", "_utilisation")
     assert [name for (name,) in names if not name.endswith(allowed)] == []
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tests.amounts import share_of
 from tests.dbt_project import oracle
 import pytest
 from tests.dbt_project.raw_rows import DAY
@@ -418,7 +419,7 @@ def test_user_spend_adds_up_the_facts(built: Built, period: str) -> None:
         others = [values[0] for other, values in expected.items() if other[:2] == key[:2]]
         assert row["spend_rank"] == 1 + sum(other > amount for other in others)
         total = totals.get(key[:2])
-        assert row["organization_share"] == (pytest.approx(float(amount / total)) if total else None)
+        assert row["organization_share"] == (share_of(amount, total) if total else None)
         best = sorted(by_product.get(key, {}).items(), key=lambda item: ([-value for value in item[1]], item[0]))
         assert row["top_product"] == (best[0][0] if best else None)
 

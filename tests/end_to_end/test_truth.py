@@ -14,6 +14,7 @@ import pytest
 
 from onelens_claude.fake_api.pricing import TOKEN_TYPES
 from onelens_claude.fake_api.truth import cents_per_token
+from tests.amounts import share_of
 
 from .conftest import BACKFILL_AT, DAILY_AT, FIRST, LAST, REVISED
 
@@ -278,7 +279,7 @@ def _check_user_spend(stage: Stage, table: str, period: str, cut: int) -> None:
         assert row["discount_cents"] == spent[1] - spent[0]
         more = [user for (when, user), other in amounts.items() if when == here[0] and other[0] > spent[0]]
         assert row["spend_rank"] == 1 + len(more)
-        assert row["organization_share"] == pytest.approx(float(spent[0] / totals[here[0],][0]), rel=1e-12)
+        assert row["organization_share"] == share_of(spent[0], totals[here[0],][0])
         for name, found in (("product", products), ("model", models)):
             best = [(values, one[2]) for one, values in found.items() if one[:2] == here and one[2] is not None]
             if best:

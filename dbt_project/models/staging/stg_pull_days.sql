@@ -6,19 +6,13 @@ with
     complete_pulls as (select * from {{ source("claude_raw", "pulls") }} where status = 'complete'),
 
     pull_days as (
-        select
-            *,
-            unnest(
-                generate_series(cast(window_start as timestamp), window_end - interval 1 day, interval 1 day)
-            ) as day_start
-        from complete_pulls
+        select *, {{ each_date("window_start", "window_end - 1") }} as activity_date from complete_pulls
     ),
 
     dated as (
         select
             pull_days.*,
-            cast(pull_days.day_start as date) as activity_date,
-            pull_days.day_start + interval 1 day as day_end,
+            pull_days.activity_date + interval 1 day as day_end,
             coalesce(organizations.revision_days, {{ var("default_revision_days") }}) as revision_days
         from pull_days
         left join organizations on pull_days.organization_id = organizations.organization_id

@@ -6,18 +6,7 @@ with
         group by organization_id
     ),
 
-    dates as (
-        select
-            organization_id,
-            cast(
-                unnest(
-                    generate_series(
-                        cast(first_date as timestamp), cast(last_date as timestamp), interval 1 day
-                    )
-                ) as date
-            ) as activity_date
-        from asked
-    )
+    dates as (select organization_id, {{ each_date("first_date", "last_date") }} as activity_date from asked)
 
 select dates.organization_id, dates.activity_date, coalesce(days.finality, 'incomplete') as finality
 from dates

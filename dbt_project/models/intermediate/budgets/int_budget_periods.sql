@@ -21,7 +21,8 @@ with
             count(case when finality <> 'incomplete' then 1 end) as known_day_count,
             count(case when finality = 'provisional' then 1 end) as provisional_day_count,
             count(case when finality = 'incomplete' then 1 end) as unknown_day_count,
-            min(case when finality = 'incomplete' then activity_date end) as first_unknown_date
+            min(case when finality = 'incomplete' then activity_date end) as first_unknown_date,
+            {{ worst_finality() }} as finality
         from days
         group by organization_id, budget_id, period_start
     ),
@@ -59,25 +60,15 @@ with
             budgets.limit_cents,
             budgets.warn_percents
         from periods
-        inner join
-            budgets
-            on periods.organization_id = budgets.organization_id
-            and periods.budget_id = budgets.budget_id
-        left join
-            members
-            on periods.organization_id = members.organization_id
-            and periods.budget_id = members.budget_id
-            and periods.period_start = members.period_start
+        inner join budgets using (organization_id, budget_id)
+        left join members using (organization_id, budget_id, period_start)
         where budgets.scope_value <> '*' or members.scope_value is not null
     )
 
 select
-    *,
-    case
-        when known_day_count < period_end - period_start + 1
-        then 'incomplete'
-        when provisional_day_count > 0
-        then 'provisional'
-        else 'final'
-    end as finality
+    * replace(
+        case
+            when known_day_count = period_end - period_start + 1 then finality else 'incomplete'
+        end as finality
+    )
 from limited

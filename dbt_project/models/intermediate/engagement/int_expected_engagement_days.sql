@@ -42,15 +42,7 @@ with
 
     dates as (
         select
-            organization_id,
-            newest_possible_date,
-            cast(
-                unnest(
-                    generate_series(
-                        cast(first_date as timestamp), cast(last_date as timestamp), interval 1 day
-                    )
-                ) as date
-            ) as activity_date
+            organization_id, newest_possible_date, {{ each_date("first_date", "last_date") }} as activity_date
         from last_dates
     )
 

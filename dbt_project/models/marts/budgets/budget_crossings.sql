@@ -56,11 +56,7 @@ with
                 order by spend.activity_date
             ) as running_cents
         from crossed
-        inner join
-            periods
-            on {% for column in key %}
-                crossed.{{ column }} = periods.{{ column }} {{ "and" if not loop.last }}
-            {% endfor %}
+        inner join periods using ({{ key | join(", ") }})
         inner join
             {{ ref("int_budget_spend") }} as spend
             on {{ counts_towards_period() }}
@@ -91,13 +87,5 @@ select
     case when not crossed.is_crossed then crossed.replaced_at end as uncrossed_at,
     periods.finality
 from crossed
-inner join
-    periods
-    on {% for column in key %}
-        crossed.{{ column }} = periods.{{ column }} {{ "and" if not loop.last }}
-    {% endfor %}
-inner join
-    crossing_days
-    on {% for column in key %}
-        crossed.{{ column }} = crossing_days.{{ column }} {{ "and" if not loop.last }}
-    {% endfor %}
+inner join periods using ({{ key | join(", ") }})
+inner join crossing_days using ({{ key | join(", ") }})

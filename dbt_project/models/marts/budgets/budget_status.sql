@@ -52,13 +52,5 @@ select
     periods.first_unknown_date,
     periods.finality
 from periods
-inner join
-    spent
-    on {% for column in key %}
-        periods.{{ column }} = spent.{{ column }} {{ "and" if not loop.last }}
-    {% endfor %}
-left join
-    crossed
-    on {% for column in key %}
-        periods.{{ column }} = crossed.{{ column }} {{ "and" if not loop.last }}
-    {% endfor %}
+inner join spent using ({{ key | join(", ") }})
+left join crossed using ({{ key | join(", ") }})

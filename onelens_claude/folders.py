@@ -1,0 +1,63 @@
+"""Files and folders beside those that the settings name: shared state, links, and what belongs to a database file.
+
+What is here: where such a file is and what it is called. What to add here: the name of another one.
+What must not go here: files that the package brings (`paths.py`), and what is in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from onelens_claude.errors import SettingsError
+
+Beside = Literal[".lock", ".wal", ".new", ".compact", ".compact.wal", ".tmp"]
+"""Endings of what is kept beside a database file; no other file may have such a name."""
+_MISREAD = set("?*[%")
+
+
+def beside(path: Path, ending: Beside) -> Path:
+    """Return the file beside a database file that has its name and this ending."""
+    return path.with_name(path.name + ending)
+
+
+def state_directory() -> Path:
+    """Return this user's machine-wide folder for state that all processes share; SettingsError where there is none."""
+    name = f"onelens-claude-{os.getuid()}"
+    try:
+        folder = Path(tempfile.gettempdir()) / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise unusable_state(error.filename or name, error) from None
+    return folder
+
+
+def unusable_state(path: Path | str, error: OSError) -> SettingsError:
+    """Return the error for shared state that cannot be kept."""
+    return SettingsError(
+        f"{path}: the rate limit's state cannot be kept there: {error.strerror or error}; "
+        "make it writable, or name another temporary folder in TMPDIR"
+    )
+
+
+def plain_folder(folder: Path) -> Path:
+    """Return the folder itself, or a link to it if its path has one of `?*[%`; it must be there already.
+
+    DuckDB takes them for patterns where it reads JSON, and Dagster's SQLite for parts of a URL. Raises SettingsError
+    where no link can be made.
+    """
+    if not _MISREAD & set(str(folder)):
+        return folder
+    link = state_directory() / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:24]}.folder"
+    try:
+        if _MISREAD & set(str(link)):
+            raise SettingsError(f"{link.parent}: the temporary folder's path has one of ?*[%; name another in TMPDIR")
+        with suppress(FileExistsError):
+            link.symlink_to(folder, target_is_directory=True)
+    except OSError as error:
+        raise SettingsError(f"{folder}: a folder with one of ?*[% needs a link at {link}: {error.strerror}") from None
+    return link
