@@ -21,13 +21,13 @@ ROOMS = (
     ("warehouse",),
     ("landing", "frames"),
     ("ledger",),
-    ("orchestration",),
+    ("dbt_plugin", "orchestration"),
     ("definitions",),
     ("cli",),
 )
 """From the ground up: a room imports itself and what stands on earlier lines, nothing else."""
 SERVER = "fake_api"
-WITH_DAGSTER = {"orchestration", "definitions", "cli"}
+WITH_DAGSTER = {"dbt_plugin", "orchestration", "definitions", "cli"}
 
 _FOR_TYPES = ast.dump(ast.parse("TYPE_CHECKING", mode="eval").body)
 

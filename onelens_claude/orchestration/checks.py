@@ -115,7 +115,8 @@ _MART_CHECKS: tuple[dict[str, Any], ...] = (
         "table": "cost_reconciliation",
         "name": "no_remainder_is_negative",
         "description": "No day's users cost more than the organisation, beyond rounding dust "
-        f"({ROUNDING_DUST_CENTS} cents); such a day was already pulled a second time.",
+        f"({ROUNDING_DUST_CENTS} cents), neither in all nor in a group; a day on which they do in all was already "
+        "pulled a second time.",
         "severity": dg.AssetCheckSeverity.ERROR,
         "sql": """
             select organization_id, activity_date, total_cents, user_cents, unattributed_cents

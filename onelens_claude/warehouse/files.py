@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 STORAGE_VERSION = "v1.2.0"
 """Oldest storage format that compresses the payload text; clients from DuckDB 1.2 on can read it."""
+WRITER_PROCESS = "ONELENS_WRITER_PROCESS"
+"""The variable that names the process under whose lock dbt writes: dbt must not outlive it."""
 _WRITER_CONFIG: dict[str, str | bool | float | list[str]] = {
     "storage_compatibility_version": STORAGE_VERSION,
     "threads": 1,

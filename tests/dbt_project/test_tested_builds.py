@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
 from tests.dbt_project.raw_rows import DAY, RawWarehouse, cost
 from tests.dbt_project.scenarios import D
 
+from onelens_claude.warehouse.connections import connect
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.dbt_project.conftest import Dbt
@@ -39,7 +40,7 @@ class Days:
         self.raw.write()
 
     def execute(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with duckdb.connect(str(self.raw.path)) as connection:
+        with connect(self.raw.path) as connection:
             return connection.execute(sql, list(parameters)).fetchall()
 
     def double_a_line(self, number: int) -> None:
@@ -53,18 +54,19 @@ class Days:
 
 @pytest.fixture(scope="module")
 def one_day(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Days:
-    days = Days(tmp_path_factory.mktemp("days") / "working.duckdb")
+    days = Days(tmp_path_factory.mktemp("days") / "marts.duckdb")  # a file may be called like a schema
     days.pull(0)
     dbt(days.raw.path, "build", *SELECTED)
     return days
 
 
 @pytest.fixture
-def days(one_day: Days) -> Iterator[Days]:
-    """Yield a built day, and put it back: at another path dbt would parse everything anew."""
-    days, built = deepcopy(one_day), one_day.raw.path.read_bytes()
-    yield days
-    days.raw.path.write_bytes(built)
+def days(one_day: Days, tmp_path: Path) -> Days:
+    """Return the built day in a file of its own."""
+    days = deepcopy(one_day)
+    days.raw.path = tmp_path / one_day.raw.path.name
+    shutil.copyfile(one_day.raw.path, days.raw.path)
+    return days
 
 
 def failed(output: str, test: str = GRAIN) -> bool:

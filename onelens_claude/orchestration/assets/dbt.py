@@ -23,6 +23,7 @@ from onelens_claude.orchestration.private_apis import InstalledDbt
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.paths import DBT_PROJECT, dbt_target
 from onelens_claude.warehouse.connections import connect
+from onelens_claude.warehouse.files import WRITER_PROCESS
 
 _RECONCILIATION = "reconciliation_is_exact"
 
@@ -78,7 +79,8 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
         warehouse = onelens.warehouse()
         with warehouse.writer():
             pass  # on an empty folder the raw tables must be there before dbt reads them
-        with warehouse.writer_lock(), _environment("ONELENS_WAREHOUSE", str(warehouse.path)):
+        variables = {"ONELENS_WAREHOUSE": str(warehouse.path), WRITER_PROCESS: str(os.getpid())}
+        with warehouse.writer_lock(), _environment(variables):
             # One folder per warehouse, under its lock: what dbt parsed serves the next run, and nothing piles up.
             folder = warehouse.path.parent / "dbt"
             arguments = ["build", "--exclude-resource-type", "unit_test"]
@@ -159,14 +161,15 @@ def _is_stale(manifest: Path) -> bool:
 
 
 @contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """Set a variable for the dbt process: the profile names the warehouse through it."""
-    before = os.environ.get(name)
-    os.environ[name] = value
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for the dbt process: its plugin learns the warehouse and the run through them."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
