@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from onelens_claude.api.client import AnalyticsClient
     from onelens_claude.api.endpoints import Endpoint
     from onelens_claude.fake_api import RunningServer
-    from onelens_claude.landing.landing import DayOutcome
+    from onelens_claude.landing.work import DayOutcome
     from onelens_claude.settings import Settings
 
 

@@ -17,7 +17,8 @@ from pydantic import Field
 
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint, Family
 from onelens_claude.landing.appending import register_budgets, register_organizations
-from onelens_claude.landing.landing import DayOutcome, DayStatus, Landing
+from onelens_claude.landing.landing import Landing
+from onelens_claude.landing.work import DayOutcome, DayStatus
 from onelens_claude.ledger.due import days_to_pull, overdrawn_days
 from onelens_claude.ledger.held import not_pulled_since
 from onelens_claude.orchestration.event_log import batch_of
