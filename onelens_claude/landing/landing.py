@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from onelens_claude.api.endpoints import Endpoint, Family, first_available_day, newest_possible_day
 from onelens_claude.api.windows import windows
 from onelens_claude.clock import naive_utc, utc_now
-from onelens_claude.landing.appending import register_organizations
 from onelens_claude.landing.asking import Asking
 from onelens_claude.landing.fetching import PullRequest, spool_session
 from onelens_claude.landing.quarantine import Quarantine
@@ -67,8 +66,7 @@ class Landing:
         Raises WarehouseError where nothing can be written.
         """
         plan = self._plan(endpoint, days_by_organization)
-        with self._warehouse.writer() as connection:
-            register_organizations(connection, self._settings.organizations, self._settings.polling.revision_days)
+        with self._warehouse.writer() as connection:  # what cannot be written is an error before anything is asked
             self._warn_of_the_clock(connection)
         with spool_session(self._spool_folder) as spool:
             asking = Asking(self._clients, spool)
