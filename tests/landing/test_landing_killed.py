@@ -54,12 +54,12 @@ with onelens.warehouse().writer():
     pass
 wal = sys.argv[1] == "warehouse"
 if wal:
-    from onelens_claude.landing import landing
-    real = landing.append_pulls
+    from onelens_claude.landing import work
+    real = work.append_pulls
     def append_pulls(*arguments, **more):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         return real(*arguments, **more)
-    landing.append_pulls = append_pulls
+    work.append_pulls = append_pulls
 else:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
@@ -123,13 +123,12 @@ def test_ctrl_c_ends_at_once_although_requests_wait_for_minutes(place):
 LANDING = """
 import datetime as dt, itertools, os, signal, sys
 from dataclasses import replace
-from onelens_claude.landing import appending
-from onelens_claude.landing import landing
+from onelens_claude.landing import appending, asking, work
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.orchestration.resources import Onelens
 
 point, number = sys.argv[1], int(sys.argv[2])
-landing._BATCH_PULLS = 3
+work._BATCH_PULLS = 3
 
 def kill_at(module, name, before):
     real, calls = getattr(module, name), itertools.count(1)
@@ -145,16 +144,16 @@ def kill_at(module, name, before):
 
 if point != "none":
     module, name, when = point.split(" ")
-    kill_at({"landing": landing, "appending": appending}[module], name, when == "before")
+    kill_at({"appending": appending, "asking": asking, "work": work}[module], name, when == "before")
 print("begins", flush=True)
 endpoint = replace(ENDPOINTS["user_cost_report"], window_days=1)
 Onelens().landing("user_cost_report").land(endpoint, {"acme": [dt.date(2026, 11, day) for day in range(1, 20)]}, run_id=point)
 """
 POINTS = [
-    ("landing fetch after", 7),
+    ("asking fetch after", 7),
     ("appending _insert_rows before", 2),
     ("appending _insert_ledger_row after", 5),
-    ("landing append_pulls after", 2),
+    ("work append_pulls after", 2),
 ]
 
 

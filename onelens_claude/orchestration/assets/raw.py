@@ -16,14 +16,15 @@ import dagster as dg
 from pydantic import Field
 
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint, Family
-from onelens_claude.landing.appending import register_budgets, register_organizations
-from onelens_claude.landing.landing import DayOutcome, DayStatus, Landing
+from onelens_claude.landing.landing import Landing
+from onelens_claude.landing.work import DayOutcome, DayStatus
 from onelens_claude.ledger.due import days_to_pull, overdrawn_days
 from onelens_claude.ledger.held import not_pulled_since
 from onelens_claude.orchestration.event_log import batch_of
 from onelens_claude.orchestration.partitions import daily_partitions
 from onelens_claude.orchestration.private_apis import NO_EVENT_MARK
 from onelens_claude.orchestration.resources import Onelens
+from onelens_claude.warehouse.settings_tables import store_settings
 
 GROUP = "claude_raw"
 OWNER = "team:finops"
@@ -132,8 +133,7 @@ def settings_tables(onelens: dg.ResourceParam[Onelens]) -> Iterator[dg.Materiali
     """Write what the settings say, so that a new name, plan or budget reaches the models without a pull."""
     settings = onelens.settings()
     with onelens.warehouse().writer() as connection:
-        register_organizations(connection, settings.organizations, settings.polling.revision_days)
-        register_budgets(connection, settings.budgets)
+        store_settings(connection, settings)
     for key, ids in (
         (ORGANIZATIONS_KEY, [one.id for one in settings.organizations]),
         (BUDGETS_KEY, [one.id for one in settings.budgets]),
