@@ -1,7 +1,7 @@
 """The tables of schema `claude_raw`: creating them and bringing them up to date.
 
     pulls, organizations, schema_drift   the ledger
-    budgets                              limits of the settings
+    budgets, anomaly_settings, holidays  what the settings say to the models
     pages, page_parts                    every page as it came: its beginning and end, and its rows in parts
     <endpoint>                           view: one row per page, `payload` is the whole response body
     <endpoint>_rows                      the rows of these pages, typed
@@ -51,6 +51,12 @@ create table if not exists claude_raw.budgets (
     limit_usd decimal(38, 14) not null,
     warn_percents integer[] not null
 );
+create table if not exists claude_raw.anomaly_settings (
+    sensitivity varchar not null,
+    floor_usd decimal(38, 14) not null,
+    floor_tokens bigint not null
+);
+create table if not exists claude_raw.holidays (holiday date primary key);
 create table if not exists claude_raw.pulls (
     pull_sequence bigint not null,
     pull_id varchar primary key,

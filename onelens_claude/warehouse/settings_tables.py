@@ -1,6 +1,6 @@
-"""What the settings say, as tables that the models read: `claude_raw.organizations` and `claude_raw.budgets`.
+"""What the settings say, as tables that the models read: organisations, budgets, anomalies and holidays.
 
-What is here: writing the two, before each build. What to add here: another part of the settings that a model needs.
+What is here: writing them, before each build. What to add here: another part of the settings that a model needs.
 What must not go here: the tables' definitions (`raw_tables.py`), what the settings mean (`settings.py`, `budgets.py`).
 """
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     import duckdb
 
     from onelens_claude.budgets import Budget
-    from onelens_claude.settings import Organization, Settings
+    from onelens_claude.settings import Anomalies, Organization, Settings
 
 
 def store_settings(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """Make both tables what the settings say, in one transaction."""
+    """Make the tables what the settings say, in one transaction."""
     with transaction(connection):
         _register_organizations(connection, settings.organizations, settings.polling.revision_days)
         _register_budgets(connection, settings.budgets)
+        _register_anomalies(connection, settings.anomalies)
 
 
 def _register_organizations(
@@ -52,3 +53,14 @@ def _register_budgets(connection: duckdb.DuckDBPyConnection, budgets: Iterable[B
             "insert into claude_raw.budgets values (?, ?, ?, ?, ?, ?, ?)",
             [one.id, one.organization, one.scope, one.value, one.period, one.limit, list(one.warn_percent)],
         )
+
+
+def _register_anomalies(connection: duckdb.DuckDBPyConnection, anomalies: Anomalies) -> None:
+    connection.execute("delete from claude_raw.anomaly_settings")
+    connection.execute(
+        "insert into claude_raw.anomaly_settings values (?, ?, ?)",
+        [anomalies.sensitivity, anomalies.floor_usd, anomalies.floor_tokens],
+    )
+    connection.execute("delete from claude_raw.holidays")
+    for day in anomalies.holidays:
+        connection.execute("insert into claude_raw.holidays values (?)", [day])
