@@ -8,13 +8,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from tests.dbt_project import oracle
 import pytest
-from tests.dbt_project.raw_rows import DAY, at
-from tests.dbt_project.scenarios import D
-from tests.dbt_project.test_marts import fact
 
 from onelens_claude.ledger.due import overdrawn_days
+from tests.dbt_project import oracle
+from tests.dbt_project.raw_rows import DAY, D, at
+from tests.dbt_project.test_marts import fact
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,14 +6,13 @@ import datetime as dt
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tests.amounts import share_of
-from tests.dbt_project import oracle
 import pytest
-from tests.dbt_project.raw_rows import DAY
-from tests.dbt_project.scenarios import D
 
 from onelens_claude.api.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
 from onelens_claude.warehouse.raw_tables import is_current
+from tests.amounts import share_of
+from tests.dbt_project import oracle
+from tests.dbt_project.raw_rows import DAY, D
 
 if TYPE_CHECKING:
     from tests.dbt_project.conftest import Built, Dbt
