@@ -181,7 +181,7 @@ def stored_path(field: str) -> str:
 def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create schema `claude_raw` and its tables where they are missing; add columns a newer version knows.
 
-    The ledger's comment says for which version of the tables this was done last, so that it costs one query then.
+    The macro `claude_raw.layout` says for which version of the tables this was done last: it costs one query then.
     """
     if is_current(connection):
         return
@@ -194,15 +194,16 @@ def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
         for endpoint in ENDPOINTS.values():
             connection.execute(_ENDPOINT_DDL.format(endpoint=endpoint.name))
             _create_rows_table(connection, endpoint, stored_columns.get(endpoint.rows_table))
-        connection.execute(f"comment on table claude_raw.pulls is '{_layout()}'")
+        connection.execute(f"create or replace macro claude_raw.layout() as '{_layout()}'")
 
 
 def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
     """Tell whether the raw tables are those of this version."""
-    stored = connection.execute(
-        "select comment from duckdb_tables() where schema_name = 'claude_raw' and table_name = 'pulls'"
-    ).fetchone()
-    return stored is not None and stored[0] == _layout()
+    try:
+        stored = connection.execute("select claude_raw.layout()").fetchone()
+    except duckdb.CatalogException:  # no tables, or those of a version without the macro
+        return False
+    return stored == (_layout(),)
 
 
 @cache
