@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from filelock import FileLock, Timeout
 
 from onelens_claude.errors import WarehouseError
 from onelens_claude.fake_api import Fault
@@ -22,6 +24,7 @@ from tests.landing.landed import (
     assert_nothing_half_or_twice,
     statuses,
 )
+from tests.places import small_pages
 
 # the machine fails
 
@@ -205,14 +208,22 @@ def test_landings_of_another_process_and_of_threads_at_the_same_time_all_hold(pl
     assert_nothing_half_or_twice(here, "users")
 
 
-def test_a_landing_needs_little_lock_time(place):
-    """While one landing waits for the API, others can write."""
-    here = place(faults=[Fault("slow", seconds=1.5)])
-    with ThreadPoolExecutor() as executor:
-        slow = executor.submit(here.land, "user_cost_report", FIRST, LAST)
-        time.sleep(0.5)
-        began = time.monotonic()
-        here.land("users", "2026-11-19")
-        assert time.monotonic() - began < 1.0
-        assert not slow.done()
-        assert set(statuses(slow.result())) == {"loaded"}
+def test_while_a_landing_waits_for_an_answer_others_can_write(place, monkeypatch):
+    here = place()
+    api, warehouse = here.server.api, here.onelens.warehouse()
+    answer = api.answer
+    could_write = []
+
+    def look_and_answer(*request: Any) -> Any:
+        try:
+            with FileLock(warehouse.lock_path, blocking=False):
+                could_write.append(True)
+        except Timeout:
+            could_write.append(False)
+        return answer(*request)
+
+    monkeypatch.setattr(api, "answer", look_and_answer)
+    outcomes = here.land(small_pages("user_cost_report"), FIRST, LAST)  # one pull: it is stored after its last page
+    assert set(statuses(outcomes)) == {"loaded"}
+    assert could_write == [True] * len(here.requests())
+    assert len(could_write) > 10
