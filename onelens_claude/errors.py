@@ -67,6 +67,10 @@ class DamagedCopyError(WarehouseError):
     """The serving copy cannot be read; the next publication makes it anew."""
 
 
+class BacktestError(OnelensError):
+    """The data of a backtest cannot be read, or the models do not run over it."""
+
+
 class StoppedError(OnelensError):
     """The work was called off, for instance by Ctrl-C, while a request waited."""
 

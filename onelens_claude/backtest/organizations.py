@@ -78,7 +78,9 @@ class _Organization:
         for user in order[count + count // 4 : count + count // 2]:
             self._migrate(int(user))
         for user in np.flatnonzero(self.started >= WARM_UP_DAYS):
-            self._label("user", self._name(int(user)), "benign", int(self.started[user]), int(self.started[user]) + 14, 0)
+            self._label(
+                "user", self._name(int(user)), "benign", int(self.started[user]), int(self.started[user]) + 14, 0
+            )
         self._happen_to_segments()
         return LabelledOrganization(self.id, self._rows(), self.labels)
 
@@ -221,12 +223,21 @@ class _Organization:
                     product = int(self.random.integers(len(PRODUCTS)))
                     part[2], value = product, PRODUCTS[product]
                 elif scope == "model":
-                    model = int(self.amounts[:, start : start + days].sum(axis=(0, 1, 2)).argsort()[-1 - self.random.integers(2)])
+                    model = int(
+                        self.amounts[:, start : start + days]
+                        .sum(axis=(0, 1, 2))
+                        .argsort()[-1 - self.random.integers(2)]
+                    )
                     part[3], value = model, MODELS[model]
                 before = self.amounts[tuple(part)].sum()
                 self.amounts[tuple(part)] *= self.random.uniform(1.6, 3)
                 self._label(
-                    scope, value, "spike" if days == 1 else "level_shift", start, start + days - 1, self.amounts[tuple(part)].sum() - before
+                    scope,
+                    value,
+                    "spike" if days == 1 else "level_shift",
+                    start,
+                    start + days - 1,
+                    self.amounts[tuple(part)].sum() - before,
                 )
 
     # what is returned

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 from onelens_claude.errors import BacktestError
 from onelens_claude.paths import DBT_PROJECT
-from onelens_claude.warehouse.connections import connect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import duckdb
+    import pandas as pd
 
 MODELS = (
     "stg_anomaly_settings",
@@ -43,6 +43,23 @@ _SERIES = {
 }
 
 
+def store(connection: duckdb.DuckDBPyConnection, spend: pd.DataFrame) -> None:
+    """Append made-up spend (`amount_cents`, whole) to `spend`, the table that `prepare` reads."""
+    connection.execute(
+        """create table if not exists spend (
+            organization_id varchar, activity_date date, user_id varchar, product varchar, model varchar,
+            amount_usd decimal(38, 14)
+        )"""
+    )
+    connection.register("made_up", spend)
+    connection.execute(
+        """insert into spend
+        select organization_id, cast(activity_date as date), user_id, product, model, cast(amount_cents * 0.01 as decimal(38, 14))
+        from made_up"""
+    )
+    connection.unregister("made_up")
+
+
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the tables that the models read from `spend`.
 
@@ -59,7 +76,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         f"""select organization_id, '{scope}' as scope, {value} as scope_value, activity_date, sum(amount_usd) as amount_usd
         from spend
         where {value} is not null
-        group by organization_id, {value}, activity_date"""  # noqa: S608 - our own names
+        group by organization_id, {value}, activity_date"""
         for scope, value in _SERIES.items()
         if scope != "organization"
     )
@@ -96,7 +113,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         create table claude_raw.holidays (holiday date);
         create table marts.user_daily_spend (built_through_sequence bigint);
         create table intermediate.int_user_spend_lines (built_through_sequence bigint);
-        """  # noqa: S608 - our own names
+        """
     )
 
 

@@ -60,7 +60,16 @@ def test_a_new_file_has_every_raw_table_and_compresses_its_payload(files):
                 "select view_name from duckdb_views() where schema_name = 'claude_raw'"
             ).fetchall()
         }
-    ledger = {"pulls", "organizations", "budgets", "anomaly_settings", "holidays", "schema_drift", "pages", "page_parts"}
+    ledger = {
+        "pulls",
+        "organizations",
+        "budgets",
+        "anomaly_settings",
+        "holidays",
+        "schema_drift",
+        "pages",
+        "page_parts",
+    }
     assert ledger | {f"{name}_rows" for name in ENDPOINTS} == tables
     assert {*ENDPOINTS} == views
     assert STORAGE_VERSION.removesuffix(".0") in version[0]
