@@ -1,6 +1,7 @@
 """The dbt project run for real: one warehouse, three stages of pulls, one build after each, one full refresh.
 
-What belongs here: running dbt and the built warehouses. What does not: pulls (`scenarios.py`) and expectations.
+What belongs here: running dbt and the built warehouses. What does not: pulls (`scenarios.py`, `engagement_world.py`) and
+expectations.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import duckdb
 import pytest
 from tests.dbt_project import scenarios
+from tests.dbt_project.engagement_world import World, build_world
 from tests.dbt_project.raw_rows import Pull, RawWarehouse
 
 from onelens_claude.orchestration.assets.dbt import dbt_project
@@ -127,3 +129,9 @@ def stages(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Buil
 def built(stages: dict[str, Built]) -> Built:
     """Return the warehouse after the last incremental build."""
     return stages["3"]
+
+
+@pytest.fixture(scope="session")
+def world(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Return two organisations at work, landed and built twice, beside what the server says is true."""
+    return build_world(dbt, tmp_path_factory.mktemp("engagement"))
