@@ -21,14 +21,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from onelens_claude.api.endpoints import ENDPOINTS, FIRST_DAY, Endpoint
 from onelens_claude.budgets import EACH, Amount, Budget
+from onelens_claude.channels import LOOPBACK, Channel, check_channels
 from onelens_claude.errors import SettingsError
 from onelens_claude.folders import Beside, beside
 from onelens_claude.paths import EXAMPLE_SETTINGS, IS_CHECKOUT, command, working_folder
 
 _LARGEST_FILE = 1_000_000
 """Bytes: thousands of organisations and budgets."""
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _EXAMPLE = EXAMPLE_SETTINGS.name if IS_CHECKOUT else EXAMPLE_SETTINGS
+_ALERT_LOG = "onelens_alerts.duckdb"
 HOW_TO_START = (
     f"Copy {_EXAMPLE} to onelens.yaml and name your organisation there, "
     f"or run `{command('demo')}` to see everything on made-up data."
@@ -86,7 +87,7 @@ class Organization(_Section):
             raise ValueError("must be scheme, host and port only")
         if not parts.hostname or parts.scheme not in {"https", "http"}:
             raise ValueError(f"{value!r} is not an http(s) address")
-        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
             raise ValueError("must be https (http is accepted for loopback addresses only)")
         return value.rstrip("/")
 
@@ -193,7 +194,8 @@ class Settings(_Section):
     retention: Retention = Retention()
     budgets: Annotated[tuple[Budget, ...], Field(strict=False)] = ()
     anomalies: Anomalies = Anomalies()
-    alerts: Annotated[tuple[()], Field(strict=False)] = ()
+    alerts: Annotated[tuple[Channel, ...], Field(strict=False)] = ()
+    dagster_url: str | None = None
     privacy: Privacy = Privacy()
     source: Annotated[Path, Field(exclude=True, default_factory=config_path)]
 
@@ -221,6 +223,23 @@ class Settings(_Section):
         return self
 
     @model_validator(mode="after")
+    def _alerts_of_known_organizations(self) -> Settings:
+        check_channels(self.alerts, [organization.id for organization in self.organizations])
+        return self
+
+    @field_validator("dagster_url")
+    @classmethod
+    def _ui_has_an_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"[\s<>|\"']", value):
+            raise ValueError(f"{value!r} is not an http(s) address")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("must be scheme, host, port and path only")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
     def _key_files_start_here(self) -> Settings:
         """Make relative key files absolute: like the other paths, they start at the settings file's folder."""
 
@@ -240,6 +259,11 @@ class Settings(_Section):
     def serving_path(self) -> Path:
         """The read-only copy; `ONELENS_SERVING` overrides the file."""
         return self._path("ONELENS_SERVING", self.warehouse.serving_path)
+
+    @property
+    def alerts_path(self) -> Path:
+        """The alert log, beside the warehouse."""
+        return self.warehouse_path.with_name(_ALERT_LOG)
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints to pull: the nine standard ones, and the optional ones that are switched on."""
@@ -324,8 +348,11 @@ def _yaml_reason(error: yaml.YAMLError) -> str:
 def _check_use(settings: Settings, *, needs_keys: bool) -> None:
     """Refuse what becomes apparent only when the settings are used."""
     _check_paths(settings.warehouse_path, settings.serving_path)
-    for organization in settings.organizations if needs_keys else ():
-        organization.api_key()
+    if needs_keys:
+        for organization in settings.organizations:
+            organization.api_key()
+        for channel in settings.alerts:
+            channel.check_secrets()
 
 
 def _check_paths(working: Path, serving: Path) -> None:
@@ -335,6 +362,8 @@ def _check_paths(working: Path, serving: Path) -> None:
             raise SettingsError(
                 f"warehouse.{key}: {path} has a `?`, after which DuckDB reads options; name a file elsewhere"
             )
+        if path.name.startswith(_ALERT_LOG):
+            raise SettingsError(f"warehouse.{key}: {path} is a name that is kept for the alert log")
     if working.resolve() == serving.resolve():
         raise SettingsError("warehouse.serving_path: must differ from warehouse.path")
     for key, path, other in (("serving_path", serving, working), ("path", working, serving)):
@@ -342,8 +371,8 @@ def _check_paths(working: Path, serving: Path) -> None:
             raise SettingsError(f"warehouse.{key}: {path} is a name that is kept for what belongs to {other}")
 
 
-_RESERVED = {"retention.months", "alerts", "privacy.emails"}
-_LISTS = {"organizations", "budgets"}
+_RESERVED = {"retention.months", "privacy.emails"}
+_LISTS = {"organizations", "budgets", "alerts"}
 _WORDING = {
     "extra_forbidden": "unknown key",
     "missing": "required, but not given",

@@ -1,4 +1,4 @@
-"""One GET whose answer is bounded in time and size, however it arrives.
+"""One request whose answer is bounded in time and size, however it arrives.
 
 The timeouts of requests are of one wait for the network: a byte a second never ends, and a small compressed body can
 become gigabytes. Here a timer shuts the connection down when the time for the whole answer is over, headers included,
@@ -61,10 +61,19 @@ class BoundedSession(requests.Session):
 
         Raises BoundExceededError, and what requests and urllib3 raise about the network.
         """
+        return self._whole("GET", url, headers=headers, timeout=timeout, seconds=seconds)
+
+    def post_whole(
+        self, url: str, *, data: bytes, headers: Mapping[str, str], timeout: tuple[float, float], seconds: float
+    ) -> Answer:
+        """Send a body and return the whole answer, within the same bounds."""
+        return self._whole("POST", url, data=data, headers=headers, timeout=timeout, seconds=seconds)
+
+    def _whole(self, method: str, url: str, *, seconds: float, **given: Any) -> Answer:
         with self._deadline(seconds) as is_over:
             try:
                 # a redirect would carry the key elsewhere
-                response = self.get(url, headers=headers, timeout=timeout, allow_redirects=False, stream=True)
+                response = self.request(method, url, allow_redirects=False, stream=True, **given)
                 content = _read(response)
             except Exception:
                 if is_over.is_set():

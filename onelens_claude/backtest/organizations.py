@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 PRODUCTS = ("chat", "claude_code", "cowork", "office_agent")
 MODELS = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5", "claude-sonnet-4-7", "claude-opus-4-7")
 FIRST_DAY = dt.date(2025, 1, 6)
+_SATURDAY = 5
+_JOINERS, _LEAVERS = 0.25, 0.06
+_WORK_ON_HOLIDAYS = 0.2
+_SMALLEST_SHARE = 0.08
 WARM_UP_DAYS = 64
 """Days before the first event: a detector needs some history of its own."""
 USER_EVENTS = ("spike", "runaway", "level_shift", "slow_ramp", "fast_mode")
@@ -96,17 +100,17 @@ class _Organization:
     def _active_days(self) -> NDArray[np.bool_]:
         """Return who works when: weekends, holidays, holidays of their own, joining and leaving."""
         willing = self.random.beta(self.random.uniform(2, 7), 2, self.users)
-        weekend = np.where(self.weekday >= 5, self.random.uniform(0.05, 0.3), 1)
+        weekend = np.where(self.weekday >= _SATURDAY, self.random.uniform(0.05, 0.3), 1)
         active = self.random.random((self.users, self.days)) < willing[:, None] * weekend[None, :]
         for user in range(self.users):
             for _ in range(self.random.poisson(self.days / 200)):
                 away = int(self.random.integers(0, self.days))
                 active[user, away : away + int(self.random.integers(3, 15))] = False
         for holiday in self.random.choice(self.days, 6, replace=False):
-            active[:, holiday] &= self.random.random(self.users) < 0.2
-        joins = self.random.random(self.users) < 0.25
+            active[:, holiday] &= self.random.random(self.users) < _WORK_ON_HOLIDAYS
+        joins = self.random.random(self.users) < _JOINERS
         self.started = np.where(joins, self.random.integers(0, max(1, self.days - 20), self.users), 0)
-        leaves = self.random.random(self.users) < 0.06
+        leaves = self.random.random(self.users) < _LEAVERS
         stopped = np.where(leaves, self.random.integers(WARM_UP_DAYS, self.days, self.users), self.days)
         day = np.arange(self.days)[None, :]
         return active & (day >= self.started[:, None]) & (day < stopped[:, None])
@@ -121,19 +125,19 @@ class _Organization:
             mood[:, day] = 0.8 * mood[:, day - 1] * (day > 0) + 0.6 * self.random.normal(size=self.users)
         share = self.random.uniform(0.2, 0.6)
         noise = spread[:, None] * (np.sqrt(1 - share**2) * tails + share * mood)
-        habits = self.random.normal(0, 0.12, (self.users, 7)) - 0.4 * (np.arange(7) >= 5)
+        habits = self.random.normal(0, 0.12, (self.users, 7)) - 0.4 * (np.arange(7) >= _SATURDAY)
         learning = np.clip((np.arange(self.days)[None, :] - self.started[:, None] + 1) / 14, 0.1, 1)
         learning[self.started == 0] = 1
         totals = np.where(self.active, np.exp(self.level + noise + habits[:, self.weekday]) * learning, 0)
 
         products = self.random.dirichlet(np.full(len(PRODUCTS), 0.35), self.users)
-        products[products < 0.08] = 0
+        products[products < _SMALLEST_SHARE] = 0
         daily = products[:, None, :] * self.random.gamma(2, 0.5, (self.users, self.days, len(PRODUCTS)))
         daily /= np.maximum(daily.sum(axis=2, keepdims=True), 1e-12)
         return totals[:, :, None, None] * daily[:, :, :, None] * self._model_shares()
 
     def _model_shares(self) -> Floats:
-        """Return the share of each model by user, day, product: two favourites, and newer models that replace older ones."""
+        """Return the share of each model by user, day, product: a favourite, and newer ones that replace it."""
         favourite = self.random.integers(0, 3, self.users)
         shares = np.zeros((self.users, self.days, 1, len(MODELS)))
         day = np.arange(self.days)[None, :]
@@ -239,8 +243,6 @@ class _Organization:
                     start + days - 1,
                     self.amounts[tuple(part)].sum() - before,
                 )
-
-    # what is returned
 
     def _name(self, user: int) -> str:
         return f"user_{user:05}"

@@ -54,7 +54,13 @@ def store(connection: duckdb.DuckDBPyConnection, spend: pd.DataFrame) -> None:
     connection.register("made_up", spend)
     connection.execute(
         """insert into spend
-        select organization_id, cast(activity_date as date), user_id, product, model, cast(amount_cents * 0.01 as decimal(38, 14))
+        select
+            organization_id,
+            cast(activity_date as date),
+            user_id,
+            product,
+            model,
+            cast(amount_cents * 0.01 as decimal(38, 14))
         from made_up"""
     )
     connection.unregister("made_up")
@@ -69,11 +75,18 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     for schema in ("claude_raw", "staging", "intermediate", "marts"):
         connection.execute(f"create schema if not exists {schema}")
     days = """
-        select organization_id, unnest(range(min(activity_date), max(activity_date) + 1, interval 1 day))::date as activity_date
+        select
+            organization_id,
+            cast(unnest(range(min(activity_date), max(activity_date) + 1, interval 1 day)) as date) as activity_date
         from spend
         group by organization_id"""
     scopes = " union all ".join(
-        f"""select organization_id, '{scope}' as scope, {value} as scope_value, activity_date, sum(amount_usd) as amount_usd
+        f"""select
+            organization_id,
+            '{scope}' as scope,
+            {value} as scope_value,
+            activity_date,
+            sum(amount_usd) as amount_usd
         from spend
         where {value} is not null
         group by organization_id, {value}, activity_date"""
@@ -109,7 +122,10 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         from intermediate.int_daily_spend_series
         group by organization_id, activity_date;
         create table claude_raw.anomaly_settings as
-        select 'balanced' as sensitivity, cast(20 as decimal(38, 14)) as floor_usd, cast(10000000 as bigint) as floor_tokens;
+        select
+            'balanced' as sensitivity,
+            cast(20 as decimal(38, 14)) as floor_usd,
+            cast(10000000 as bigint) as floor_tokens;
         create table claude_raw.holidays (holiday date);
         create table marts.user_daily_spend (built_through_sequence bigint);
         create table intermediate.int_user_spend_lines (built_through_sequence bigint);

@@ -40,7 +40,7 @@ class Incident:
 
 @dataclass(frozen=True)
 class Score:
-    """Shares are of one; None where there was nothing to find. `false_rate` is false incidents per 1,000 series-days."""
+    """Shares are of one; None where nothing was to be found. `false_rate`: false incidents per 1,000 series-days."""
 
     events: int
     incidents: int
@@ -74,8 +74,8 @@ def incidents(alerts: Iterable[tuple[Series, dt.date]]) -> list[Incident]:
 def score(alerts: Iterable[tuple[Series, dt.date]], labels: Iterable[Label], series_days: int) -> Score:
     """Compare the alerts of a scope, or of the segments together, with the labels of the same.
 
-    An event is found by an incident of its own series. An incident is right where it overlaps an event of its series; of
-    a segment, also where it overlaps one of another segment of the organisation, which is the same money seen from
+    An event is found by an incident of its own series. An incident is right where it overlaps an event of its series;
+    of a segment, also where it overlaps one of another segment of the organisation, which is the same money seen from
     elsewhere. An event of a person makes no segment right. What is labelled `benign` or `drop` is nothing to find.
     """
     events = [label for label in labels if label.kind not in _HARMLESS]

@@ -3,8 +3,8 @@
 What is here: the list of commands, and how an error becomes a message and an exit code. What to add here: a command's
 name, place and summary; the command itself goes into a module of this room. What must not go here: work, and imports
 of what only one command needs, because `--help` would wait for them.
-Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection check failed, 130 stopped by Ctrl-C,
-143 by SIGTERM.
+Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection check failed, 4 a gate of `--fail-on`
+is breached, 130 stopped by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class _Place(NamedTuple):
     module: str
     function: str
     summary: str
+    group: str = ""
+    """Name in the module of the commands below it, where it has some; the function is then what they share."""
 
 
 COMMANDS = {
@@ -55,6 +57,9 @@ COMMANDS = {
         "cli.reading",
         "status",
         "Show per organisation up to which day it is complete, when it was pulled last, and what is wrong.",
+    ),
+    "alerts": _Place(
+        "cli.alerting", "alerts", "Try the channels of the settings, or show what they were told.", group="app"
     ),
     "query": _Place("cli.querying", "query", "Run one read-only SQL statement on the serving copy."),
     "demo": _Place(
@@ -91,8 +96,11 @@ class _LazyGroup(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         place = COMMANDS[cmd_name]
+        module = import_module(f"onelens_claude.{place.module}")
+        if place.group:
+            return typer.main.get_group(getattr(module, place.group))
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=_CONTEXT)
-        alone.command(cmd_name)(getattr(import_module(f"onelens_claude.{place.module}"), place.function))
+        alone.command(cmd_name)(getattr(module, place.function))
         return typer.main.get_command(alone)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:  # noqa: ARG002
@@ -135,7 +143,8 @@ def root(
 
     Settings are read from the file that ONELENS_CONFIG names; without it, from onelens.yaml in the current folder.
 
-    Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection check failed, 130 Ctrl-C.
+    Exit codes: 0 good, 1 the work failed, 2 wrong usage or settings, 3 a connection check failed,
+    4 a gate of --fail-on is breached, 130 Ctrl-C.
     """
     del version
 

@@ -67,6 +67,7 @@ def demo_world() -> Iterator[Path]:
                 {"id": "organization-month", "organization": "*", "limit_usd": "2000.00"},
                 {"id": "each-person", "organization": "*", "scope": "user", "value": "*", "monthly_usd": "100.00"},
             ],
+            "alerts": [{"id": "demo", "kind": "log"}],
         }
         header = "# Written by the demo each time it starts; its organisations are made up.\n"
         DEMO_CONFIG.write_text(header + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

@@ -59,6 +59,15 @@ _TABLES: tuple[tuple[str, tuple[str, ...], str], ...] = (
         order by sum(amount_usd) desc""",
     ),
     (
+        "Alerts: what a channel would have been sent",
+        ("organisation", "severity", "alert"),
+        """select organization_id, severity, title
+        from marts.alert_log
+        where told_in is null
+        order by first_seen_at, severity, title
+        limit 12""",
+    ),
+    (
         "Seats on the newest day",
         ("organisation", "day", "seats", "active this month", "share of seats in use"),
         """select organization_id, activity_date, assigned_seat_count, monthly_active_user_count,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from onelens_claude.cli.gates import EXIT_BREACHED, FAIL_ON_OPTION, breaches, gates
 from onelens_claude.cli.options import ORG_OPTION
 from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_reconciliation, print_table
+from onelens_claude.clock import utc_now
 from onelens_claude.errors import WarehouseError
 from onelens_claude.settings import load_settings
 
@@ -25,6 +27,7 @@ def backfill(
     first: str | None = typer.Option(None, "--from", metavar="DATE", help="First day, YYYY-MM-DD. [default: oldest]"),
     last: str | None = typer.Option(None, "--to", metavar="DATE", help="Last day, inclusive. [default: yesterday]"),
     plan: bool = typer.Option(False, "--plan", help="Only show which requests would be made."),
+    fail_on: str | None = FAIL_ON_OPTION,
     as_json: bool = JSON_OPTION,
     verbose: bool = _VERBOSE,
 ) -> None:
@@ -33,13 +36,15 @@ def backfill(
     The default range is everything the API allows. If a backfill was interrupted, or the API refused
     part of it, running the same command again loads what is missing.
     """
+    wanted, began = gates(fail_on), utc_now()
     settings = load_settings(needs_keys=not plan)
     if plan:
         _print_plan(settings, first, last, org, as_json=as_json)
         return
     from onelens_claude.cli.pulling import run_backfill
 
-    _finish(run_backfill(settings, first, last, org, verbose=verbose), as_json=as_json)
+    outcome = run_backfill(settings, first, last, org, verbose=verbose)
+    _finish({**outcome, "breaches": breaches(settings, wanted, began)}, as_json=as_json)
 
 
 def _print_plan(settings: Settings, first: str | None, last: str | None, org: str | None, *, as_json: bool) -> None:
@@ -73,12 +78,14 @@ def _print_plan(settings: Settings, first: str | None, last: str | None, org: st
         note(f"{organization}: {in_words(of_one)}")
 
 
-def daily(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:
+def daily(fail_on: str | None = FAIL_ON_OPTION, as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:
     """Do what the schedule does: pull new, missing and changed days, build the marts, check and publish."""
+    wanted, began = gates(fail_on), utc_now()
     settings = load_settings()
     from onelens_claude.cli.pulling import run_daily
 
-    _finish(run_daily(settings, verbose=verbose), as_json=as_json)
+    outcome = run_daily(settings, verbose=verbose)
+    _finish({**outcome, "breaches": breaches(settings, wanted, began)}, as_json=as_json)
 
 
 def tidy_up(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:
@@ -103,7 +110,7 @@ def tidy_up(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:
 
 
 def _finish(outcome: dict[str, Any], *, as_json: bool) -> None:
-    """Print the outcome; exit 1 if anything failed."""
+    """Print the outcome; exit 1 if anything failed, else 4 if a gate is breached."""
     if as_json:
         print_json(outcome)
     else:
@@ -113,6 +120,10 @@ def _finish(outcome: dict[str, Any], *, as_json: bool) -> None:
                 if kind == "failures" and outcome["missing"] and _NOT_LOADED in line:
                     continue  # `missing` lists them by range of days
                 note(f"{kind.replace('_', ' ').removesuffix('s')}: {line}")
+        for line in outcome["breaches"]:
+            note(f"breach: {line}")
         note("Done." if outcome["ok"] else outcome["next"])
     if not outcome["ok"]:
         raise typer.Exit(1)
+    if outcome["breaches"]:
+        raise typer.Exit(EXIT_BREACHED)

@@ -6,16 +6,19 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from onelens_claude.alerts.delivery import evaluate
+from onelens_claude.alerts.facts import failed_check, run_failure
 from onelens_claude.api.endpoints import Family, endpoints_of
 from onelens_claude.cli.output import note
 from onelens_claude.cli.ranges import backfill_plan, backfill_range, in_words, organizations_of
 from onelens_claude.cli.runs import JobResult, run_job
 from onelens_claude.clock import utc_now
-from onelens_claude.errors import ApiError, DamagedCopyError
+from onelens_claude.errors import ApiError, DamagedCopyError, OnelensError
 from onelens_claude.ledger.backfills import begin, finish
 from onelens_claude.ledger.due import due_range
 from onelens_claude.ledger.revisions import revised_windows
 from onelens_claude.ledger.status import Missing, all_statuses, missing_days
+from onelens_claude.orchestration.assets.alerts import ANOMALY_CHECK, BUDGET_CHECK, TOLD_OTHERWISE
 from onelens_claude.orchestration.assets.raw import IngestConfig
 from onelens_claude.orchestration.jobs import raw_config
 from onelens_claude.orchestration.partitions import range_tags
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 DAILY_CONFIG = raw_config(IngestConfig(only_due=True, raise_failures=False))
 _COMPLETENESS = "every_organization_is_complete"
+_GATES = (f" {BUDGET_CHECK}", f" {ANOMALY_CHECK}")
+"""Checks of what people spend, not of the data: the work did not fail. `--fail-on` makes them an exit code."""
 
 
 def run_backfill(
@@ -133,7 +138,30 @@ def _pull_revised(settings: Settings, *, verbose: bool) -> list[JobResult]:
     return results
 
 
+def _tell_of_failures(settings: Settings, results: list[JobResult]) -> None:
+    """Tell the channels of runs that failed, which could not tell themselves; the daemon may have done so already."""
+    now = utc_now()
+    facts = []
+    for result in results:
+        if not result.success:
+            facts.append(run_failure(result.run_id, result.job, "; ".join(result.failures), now))
+            facts += [
+                failed_check(
+                    *name.split(" ", 1), passed=False, is_error=True, description=one.description, on=now.date()
+                )
+                for name, one in result.checks.items()
+                if not one.passed and one.is_error and name.split(" ", 1)[1] not in TOLD_OTHERWISE
+            ]
+    if facts:
+        try:
+            for problem in evaluate(settings, facts).problems:
+                note(f"alert: {problem}")
+        except OnelensError as error:
+            note(f"alert: {error}")
+
+
 def _outcome(settings: Settings, results: list[JobResult]) -> dict[str, Any]:
+    _tell_of_failures(settings, results)
     warehouse = Warehouse.of(settings)
     statuses, reconciliation = [], []
     failures = [failure for result in results for failure in result.failures]
@@ -146,9 +174,10 @@ def _outcome(settings: Settings, results: list[JobResult]) -> dict[str, Any]:
         failures.append(str(error))
     # Of several runs, the last one decides about an error: it may have loaded what an earlier one missed.
     newest = {name: check for result in results for name, check in result.checks.items()}
-    failed = [f"{name}: {one.description}" for name, one in newest.items() if not one.passed and one.is_error]
+    is_failure = {name: one.is_error and not name.endswith(_GATES) for name, one in newest.items()}
+    failed = [f"{name}: {one.description}" for name, one in newest.items() if not one.passed and is_failure[name]]
     every = [item for result in results for item in result.checks.items()]
-    warned = [f"{name}: {one.description}" for name, one in every if not one.passed and not one.is_error]
+    warned = [f"{n}: {one.description}" for n, one in every if not one.passed and not (one.is_error and is_failure[n])]
     return {
         "ok": all(result.success for result in results) and not failed,
         "runs": [result.run_id for result in results],

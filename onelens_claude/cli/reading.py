@@ -6,10 +6,11 @@ What is here: how the states of `ledger/status.py` are summed up and shown. What
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from onelens_claude.alerts.log import AlertLog
 from onelens_claude.api.endpoints import ENDPOINTS, Family
 from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_table, stdout
 from onelens_claude.clock import utc_now
@@ -22,6 +23,8 @@ from onelens_claude.warehouse.files import Warehouse
 
 if TYPE_CHECKING:
     import datetime as dt
+
+    import duckdb
 
 
 def status(
@@ -37,12 +40,32 @@ def status(
     begun = unfinished(settings.warehouse_path.parent)
     with Warehouse.of(settings).newest_reader() as connection:
         found = all_statuses(connection, settings, utc_now()) if connection else []
+        budgets = _rows_of(connection, "budget_status", _BUDGETS)
+        incidents = _rows_of(connection, "cost_anomalies", _INCIDENTS)
+    down = AlertLog(settings.alerts_path).down()
     if as_json:
         unfinished_backfills = [{**asdict(one), "command": one.command} for one in begun]
-        print_json({"status": [asdict(one) for one in found], "unfinished_backfills": unfinished_backfills})
+        print_json(
+            {
+                "status": [asdict(one) for one in found],
+                "unfinished_backfills": unfinished_backfills,
+                "budgets": budgets,
+                "open_anomalies": incidents,
+                "channels_down": [asdict(one) for one in down],
+            }
+        )
         return
     if found:
         (_print_endpoints if every else _print_summary)(found)
+    _print_budgets(budgets if every else [one for one in budgets if one["status"] != "ok"])
+    for incident in incidents:
+        line = f"{incident['organization_id']}: open since {incident['since']}: {incident['reason']}"
+        stdout.print(visible(line), soft_wrap=True)
+    for channel in down:
+        note(
+            f"Alerts do not reach {channel.channel} since {channel.down_since:%Y-%m-%d %H:%M} UTC, "
+            f"next attempt after {channel.next_attempt_at:%H:%M} UTC: {channel.last_error}"
+        )
     wrong = [one for one in found if not one.is_complete]
     for organization_id, endpoints in _by_organization(wrong).items():
         _print_wrong(organization_id, endpoints, is_all=len(endpoints) == len(_by_organization(found)[organization_id]))
@@ -52,6 +75,55 @@ def status(
         note(f"A backfill that began at {one.began_at:%Y-%m-%d %H:%M} UTC is not finished; run `{one.command}` again.")
     if not (found or begun):
         note("Nothing has been pulled yet. Run `onelens-claude backfill`.")
+
+
+_BUDGETS = """
+    select organization_id, budget_id, scope, scope_value, period_start, limit_usd, spent_usd, percent_used, status
+    from marts.budget_status
+    qualify period_start = max(period_start) over (partition by organization_id, budget_id)
+    order by organization_id, budget_id, percent_used desc, scope_value"""
+_INCIDENTS = """
+    select organization_id, incident_id, min(activity_date) as since, any_value(scope) as scope,
+        any_value(scope_value) as scope_value, max(impact_usd) as impact_usd,
+        arg_max(kind, coalesce(abs(score), 0)) as kind, arg_max(reason, coalesce(abs(score), 0)) as reason
+    from marts.cost_anomalies
+    where status = 'open'
+    group by organization_id, incident_id
+    order by impact_usd desc nulls last, organization_id, incident_id"""
+_BUDGETS_SHOWN = 10
+
+
+def _rows_of(connection: duckdb.DuckDBPyConnection | None, table: str, sql: str) -> list[dict[str, Any]]:
+    """Return what a mart says; nothing where it is not built."""
+    if connection is None:
+        return []
+    is_there = "select 1 from duckdb_columns() where schema_name = 'marts' and table_name = ?"
+    if not connection.execute(is_there, [table]).fetchone():
+        return []
+    result = connection.execute(sql)
+    names = [column[0] for column in result.description or []]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def _print_budgets(budgets: list[dict[str, Any]]) -> None:
+    """Print the budgets of the newest period, the furthest used first."""
+    if not budgets:
+        return
+    budgets = sorted(budgets, key=lambda one: one["percent_used"], reverse=True)
+    rows = [
+        (
+            one["organization_id"],
+            one["budget_id"],
+            "" if one["scope"] == "organization" else one["scope_value"],
+            one["period_start"],
+            one["status"],
+            f"{one['percent_used']:.1f} %",
+        )
+        for one in budgets[:_BUDGETS_SHOWN]
+    ]
+    print_table(["organisation", "budget", "for", "since", "state", "used"], rows)
+    if len(budgets) > _BUDGETS_SHOWN:
+        note(f'{len(budgets) - _BUDGETS_SHOWN} more: onelens-claude query "from marts.budget_status"')
 
 
 def _by_organization(found: list[EndpointStatus]) -> dict[str, list[EndpointStatus]]:

@@ -54,6 +54,7 @@ class JobResult:
     """One message per failed step."""
     checks: Mapping[str, CheckResult]
     """By asset and check name."""
+    job: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def run_job(
             finally:
                 if not work.is_done_within(0):
                     _give_up(instance, run_id)
-        return _result(result)
+        return _result(name, result)
 
 
 def _command_line() -> str:
@@ -204,7 +205,7 @@ def _give_up(instance: dg.DagsterInstance, run_id: str) -> None:
     kill_dbt()
 
 
-def _result(result: dg.ExecuteInProcessResult) -> JobResult:
+def _result(job: str, result: dg.ExecuteInProcessResult) -> JobResult:
     checks = {
         f"{check.asset_key.to_user_string()} {check.check_name}": CheckResult(
             check.passed, check.severity is dg.AssetCheckSeverity.ERROR, check.description or "did not pass"
@@ -220,4 +221,4 @@ def _result(result: dg.ExecuteInProcessResult) -> JobResult:
             innermost = error.cause or error
             reason = innermost.message.strip()
         failures.append(f"{event.step_key}: {_ANSI.sub('', reason or 'failed')}")
-    return JobResult(result.run_id, result.success, tuple(failures), checks)
+    return JobResult(result.run_id, result.success, tuple(failures), checks, job)

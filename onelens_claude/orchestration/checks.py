@@ -16,6 +16,7 @@ from onelens_claude.api.endpoints import ENDPOINTS, Endpoint
 from onelens_claude.clock import utc_now
 from onelens_claude.ledger.due import ROUNDING_DUST_CENTS
 from onelens_claude.ledger.status import EndpointStatus, endpoint_status, in_spans
+from onelens_claude.orchestration.assets.alerts import ANOMALY_CHECK, BUDGET_CHECK
 from onelens_claude.orchestration.assets.raw import GROUP, WRITER_POOL
 from onelens_claude.orchestration.resources import Onelens
 
@@ -26,7 +27,7 @@ _SHOWN = 20
 def build_checks() -> list[dg.AssetChecksDefinition]:
     """Return every check that is not a dbt test."""
     raw = [build(endpoint) for endpoint in ENDPOINTS.values() for build in (_build_completeness, _build_drift)]
-    return [*raw, *[_build_mart_check(**check) for check in _MART_CHECKS]]
+    return [*raw, *[_build_mart_check(**check) for check in _MART_CHECKS], _build_budget_check()]
 
 
 def _build_completeness(endpoint: Endpoint) -> dg.AssetChecksDefinition:
@@ -110,6 +111,67 @@ def _build_drift(endpoint: Endpoint) -> dg.AssetChecksDefinition:
     return no_new_fields
 
 
+_BUDGETS_NOT_KEPT = """
+    select organization_id, budget_id, scope, scope_value, period_start, limit_usd, spent_usd, percent_used,
+        threshold_crossed, status
+    from marts.budget_status
+    qualify status <> 'ok' and period_start = max(period_start) over (partition by organization_id, budget_id)
+    order by status = 'exceeded' desc, percent_used desc, organization_id, budget_id, scope_value"""
+
+
+def _build_budget_check() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=dg.AssetKey([_MARTS, "budget_status"]),
+        name=BUDGET_CHECK,
+        description="No budget's newest period has reached a percent of `warn_percent` (a warning) or is above its "
+        "limit (an error). It never keeps data back.",
+        pool=WRITER_POOL,
+    )
+    def budgets_are_kept(onelens: dg.ResourceParam[Onelens]) -> dg.AssetCheckResult:
+        with onelens.warehouse().working_reader() as connection:
+            columns, rows = _fetch(connection, _BUDGETS_NOT_KEPT)
+        exceeded = sum(row[-1] == "exceeded" for row in rows)
+        return dg.AssetCheckResult(
+            passed=not rows,
+            severity=dg.AssetCheckSeverity.ERROR if exceeded else dg.AssetCheckSeverity.WARN,
+            description=f"{exceeded} budgets are exceeded, {len(rows) - exceeded} near their limit" if rows else "",
+            metadata=_shown(columns, rows),
+        )
+
+    return budgets_are_kept
+
+
+def build_anomaly_check() -> dg.AssetChecksDefinition:
+    """Return the check of `marts/cost_anomalies`."""
+
+    @dg.asset_check(
+        asset=dg.AssetKey([_MARTS, "cost_anomalies"]),
+        name=ANOMALY_CHECK,
+        description="No incident is open; a runaway is an error, everything else a warning. It never keeps data back.",
+        pool=WRITER_POOL,
+    )
+    def no_incident_is_open(onelens: dg.ResourceParam[Onelens]) -> dg.AssetCheckResult:
+        with onelens.warehouse().working_reader() as connection:
+            columns, rows = _fetch(connection, _OPEN_INCIDENTS)
+        runs_away = any(row[-1] == "runaway" for row in rows)
+        return dg.AssetCheckResult(
+            passed=not rows,
+            severity=dg.AssetCheckSeverity.ERROR if runs_away else dg.AssetCheckSeverity.WARN,
+            description=f"{len(rows)} incidents are open" if rows else "",
+            metadata=_shown(columns, rows),
+        )
+
+    return no_incident_is_open
+
+
+_OPEN_INCIDENTS = """
+    select organization_id, incident_id, min(activity_date) as since, any_value(scope) as scope,
+        any_value(scope_value) as scope_value, max(impact_usd) as impact_usd,
+        arg_max(reason, coalesce(abs(score), 0)) as reason, arg_max(kind, coalesce(abs(score), 0)) as kind
+    from marts.cost_anomalies
+    where status = 'open'
+    group by organization_id, incident_id
+    order by impact_usd desc nulls last, organization_id, incident_id"""
 _MART_CHECKS: tuple[dict[str, Any], ...] = (
     {
         "table": "cost_reconciliation",
@@ -190,18 +252,23 @@ def _build_mart_check(
     def check(onelens: dg.ResourceParam[Onelens]) -> dg.AssetCheckResult:
         with onelens.warehouse().working_reader() as connection:
             columns, rows = _fetch(connection, sql)
-        metadata: dict[str, Any] = {"rows": len(rows)}
-        if rows:
-            records = [dg.TableRecord(dict(zip(columns, map(str, row), strict=True))) for row in rows[:_SHOWN]]
-            metadata["first"] = dg.MetadataValue.table(records=records)
         return dg.AssetCheckResult(
             passed=not rows,
             severity=severity,
             description=f"{len(rows)} {found}" if rows else "",
-            metadata=metadata,
+            metadata=_shown(columns, rows),
         )
 
     return check
+
+
+def _shown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """Return metadata of the rows that a check found: how many, and the first of them."""
+    metadata: dict[str, Any] = {"rows": len(rows)}
+    if rows:
+        records = [dg.TableRecord(dict(zip(columns, map(str, row), strict=True))) for row in rows[:_SHOWN]]
+        metadata["first"] = dg.MetadataValue.table(records=records)
+    return metadata
 
 
 def _fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:

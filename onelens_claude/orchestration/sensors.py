@@ -1,7 +1,8 @@
-"""What starts a run because something happened: the API reports stored days differently, or raw days were loaded alone.
+"""What follows when something happened: a run where days changed or were loaded alone, an alert for a person.
 
 What is here: the sensors, their cursors and run keys. What to add here: another sensor.
-What must not go here: finding out what changed (`ledger/revisions.py`), pulling it (`assets/raw.py`).
+What must not go here: finding out what changed (`ledger/revisions.py`), pulling it (`assets/raw.py`), telling it
+(`alerts`).
 """
 
 import datetime as dt
@@ -11,12 +12,16 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from onelens_claude.alerts.delivery import evaluate
+from onelens_claude.alerts.facts import mart_facts, run_failure
+from onelens_claude.alerts.sending import ATTEMPT_SECONDS
 from onelens_claude.api.endpoints import ENDPOINTS, Family, endpoints_of
 from onelens_claude.api.windows import Window
 from onelens_claude.clock import utc_now
 from onelens_claude.errors import OnelensError
 from onelens_claude.ledger.held import held_days
 from onelens_claude.ledger.revisions import revised_windows
+from onelens_claude.orchestration.assets.alerts import check_facts
 from onelens_claude.orchestration.assets.raw import GROUP, IngestConfig
 from onelens_claude.orchestration.assets.serving import SERVING_KEY
 from onelens_claude.orchestration.dead_runs import executes_still
@@ -143,4 +148,62 @@ def _newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[int, str]:
     return (records[0].storage_id, records[0].run_id) if records else (0, "")
 
 
-SENSORS = (revised_days_sensor, stale_marts_sensor)
+@dg.sensor(
+    name="alerts_sensor",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells the channels of the settings what no run tells: data that is late, a key that grows old, what a "
+    "channel did not take, what quiet hours held back. Runs tell what they find; nothing is told twice.",
+)
+def alerts_sensor(
+    context: dg.SensorEvaluationContext, onelens: dg.ResourceParam[Onelens]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Evaluate what is there while no run changes it; what waits to be told is tried at any time."""
+    try:
+        settings = onelens.settings()
+        if not settings.alerts:
+            yield dg.SkipReason("The settings name no channel (alerts).")
+            return
+        facts = []
+        if not context.instance.get_runs_count(dg.RunsFilter(statuses=_UNDER_WAY)):
+            with onelens.warehouse().newest_reader() as connection:
+                facts = mart_facts(connection, settings, utc_now()) if connection else []
+        found = evaluate(settings, facts, seconds=_SECONDS_PER_TICK - ATTEMPT_SECONDS, lock_seconds=0)
+    except OnelensError as error:
+        yield dg.SkipReason(str(error))
+        return
+    yield dg.SkipReason(f"Alerts: {found.in_words()}")
+
+
+@dg.run_failure_sensor(
+    name="run_failure_sensor",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells the channels of the settings of each run that failed, with the checks that stopped it.",
+)
+def run_failure_sensor(context: dg.RunFailureSensorContext, onelens: dg.ResourceParam[Onelens]) -> dg.SkipReason:
+    """Tell of one failed run; a command that tells of its own is no second message."""
+    run = context.dagster_run
+    try:
+        facts = [
+            run_failure(run.run_id, run.job_name, failure_message(context), utc_now()),
+            *check_facts(context.instance, run.run_id),
+        ]
+        found = evaluate(onelens.settings(), facts, seconds=_SECONDS_PER_TICK - ATTEMPT_SECONDS)
+    except OnelensError as error:
+        return dg.SkipReason(str(error))
+    return dg.SkipReason(f"Alerts: {found.in_words()}")
+
+
+def failure_message(context: dg.RunFailureSensorContext) -> str:
+    """Return what the failed steps said, else what the run said."""
+    said = []
+    for event in context.get_step_failure_events():
+        data = event.step_failure_data
+        error = data.error.cause or data.error if data.error else None
+        told = data.user_failure_data.description if data.user_failure_data else None
+        said.append(f"{event.step_key}: {told or (error.message if error else 'failed')}")
+    return "; ".join(said) or context.failure_event.message or "no reason was given"
+
+
+SENSORS = (revised_days_sensor, stale_marts_sensor, alerts_sensor, run_failure_sensor)

@@ -2,6 +2,7 @@
 
     pulls, organizations, schema_drift   the ledger
     budgets, anomaly_settings, holidays  what the settings say to the models
+    alert_log                            what channels were told, copied from the alert log before each publication
     pages, page_parts                    every page as it came: its beginning and end, and its rows in parts
     <endpoint>                           view: one row per page, `payload` is the whole response body
     <endpoint>_rows                      the rows of these pages, typed
@@ -57,6 +58,23 @@ create table if not exists claude_raw.anomaly_settings (
     floor_tokens bigint not null
 );
 create table if not exists claude_raw.holidays (holiday date primary key);
+create table if not exists claude_raw.alert_log (
+    alert_key varchar not null,
+    event varchar not null,
+    organization_id varchar not null,
+    channel varchar not null,
+    status varchar not null,
+    first_seen_at timestamp not null,
+    sent_at timestamp,
+    attempts integer not null,
+    last_error varchar,
+    told_in varchar,
+    correction_of varchar,
+    severity varchar not null,
+    occurred_on date not null,
+    impact_usd decimal(38, 14),
+    title varchar not null
+);
 create table if not exists claude_raw.pulls (
     pull_sequence bigint not null,
     pull_id varchar primary key,

@@ -193,7 +193,8 @@ def test_the_plan_of_a_backfill_asks_nothing_and_writes_nothing(world):
 
 
 def test_nothing_loaded_yet_is_said_by_status_query_and_tidy(world):
-    assert world.good("status", "--json").json == {"status": [], "unfinished_backfills": []}
+    nothing = {"status", "unfinished_backfills", "budgets", "open_anomalies", "channels_down"}
+    assert world.good("status", "--json").json == {name: [] for name in nothing}
     assert "backfill" in world.good("status").stderr
     answer = world.run("query", "select 1")
     assert answer.exit_code == 1

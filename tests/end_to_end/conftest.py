@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from onelens_claude.cli.gates import EXIT_BREACHED
 from onelens_claude.fake_api import Revision
+from tests.alerts.receivers import HttpReceiver, http_receiver
 from tests.organizations import organization
 from tests.worlds import scratch_folder, serving_world
 
@@ -35,7 +37,14 @@ def _revision(kind: RevisionKind, percent: int = 20, day: dt.date = REVISED) -> 
 
 
 @pytest.fixture(scope="session")
-def loaded() -> Iterator[World]:
+def receiver() -> Iterator[HttpReceiver]:
+    """Take what the loaded world's channel is told."""
+    with http_receiver() as here:
+        yield here
+
+
+@pytest.fixture(scope="session")
+def loaded(receiver: HttpReceiver) -> Iterator[World]:
     """Four organisations on two servers: a backfill, and a `daily` on the next day after revisions.
 
     The serving copy as it was after the backfill is kept as `data/first.duckdb`. The clock stands at the backfill.
@@ -78,13 +87,15 @@ def loaded() -> Iterator[World]:
             budgets=[
                 {"id": "month", "organization": "*", "limit_usd": 500},
                 {"id": "person", "organization": "*", "scope": "user", "value": "*", "monthly_usd": "20.00"},
-            ]
+            ],
+            alerts=[{"id": "hook", "kind": "webhook", "url_env": "HOOK_URL"}],
         )
+        world.environment["HOOK_URL"] = receiver.address
         world.good("backfill", "--from", str(FIRST), "--to", str(LAST))
         shutil.copyfile(world.serving, folder / "data" / "first.duckdb")
         world.now = dt.datetime.fromisoformat(DAILY_AT)
         world.control("acme", "freshness", engagement_lag_days=4)
-        world.good("daily")
+        assert world.run("daily", "--fail-on", "budget").exit_code == EXIT_BREACHED
         world.control("acme", "freshness", engagement_lag_days=1)
         world.now = dt.datetime.fromisoformat(BACKFILL_AT)
         yield world

@@ -111,7 +111,7 @@ def build_raw_assets() -> list[dg.AssetsDefinition]:
 
 
 def build_ledger_assets() -> list[dg.AssetSpec | dg.AssetsDefinition]:
-    """Return the two tables beside the endpoints': the ledger, which every pull writes, and the settings' part."""
+    """Return the tables beside the endpoints': the ledger, the alert log, and the settings' part."""
     pulls = dg.AssetSpec(
         [GROUP, "pulls"],
         deps=[dg.AssetKey([GROUP, endpoint]) for endpoint in ENDPOINTS],
@@ -120,7 +120,14 @@ def build_ledger_assets() -> list[dg.AssetSpec | dg.AssetsDefinition]:
         kinds={"duckdb"},
         description="The ledger: one row per completed or failed pull of one endpoint, organisation and window.",
     )
-    return [pulls, settings_tables]
+    log = dg.AssetSpec(
+        [GROUP, "alert_log"],
+        group_name=GROUP,
+        owners=[OWNER],
+        kinds={"duckdb"},
+        description="The alert log, as `serving/alerts` copies it from its own file before each publication.",
+    )
+    return [pulls, log, settings_tables]
 
 
 @dg.multi_asset(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from onelens_claude.orchestration.assets.alerts import ALERTS_KEY
 from onelens_claude.orchestration.assets.raw import OWNER, WRITER_POOL
 from onelens_claude.orchestration.resources import Onelens
 
@@ -15,11 +16,11 @@ SERVING_KEY = dg.AssetKey(["serving", "onelens_serving"])
 
 
 def build_serving_copy(marts: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
-    """Return the asset that publishes once all `marts` are built and no blocking check failed."""
+    """Return the asset that publishes once all `marts` are built, no blocking check failed, and alerts are told."""
 
     @dg.asset(
         key=SERVING_KEY,
-        deps=list(marts),
+        deps=[*marts, ALERTS_KEY],
         group_name="serving",
         kinds={"duckdb"},
         owners=[OWNER],

@@ -1,0 +1,547 @@
+"""The alert log: what was seen, what each channel was told, and what waits. A file of its own beside the warehouse.
+
+Neither a full refresh nor a restored warehouse forgets it. Each change is one transaction, and the file is open no
+longer than that, so that people can look while a message is on its way.
+
+    facts       one row per fact, with the words in which it is told; a condition that has ended is closed
+    deliveries  one row per fact and channel; `told_in` is the fact whose message speaks for it too
+    channels    which channel is down, since when, and when it is tried again
+    api_keys    when the SHA-256 of an organisation's key was first seen
+
+What is here: the file, its lock, and every change of it. What to add here: another thing to remember.
+What must not go here: sending (`sending.py`), and when (`delivery.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from onelens_claude.alerts.fact import EVERYWHERE, SEVERITIES, Fact, dollars
+from onelens_claude.budgets import EACH
+from onelens_claude.clock import naive_utc
+from onelens_claude.errors import WarehouseError
+from onelens_claude.folders import beside
+from onelens_claude.warehouse.connections import connect, transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from onelens_claude.channels import Channel
+
+GIVEN_UP_AFTER = dt.timedelta(days=7)
+_FIRST_BACKOFF = dt.timedelta(minutes=1)
+_LONGEST_BACKOFF = dt.timedelta(hours=6)
+_OPEN_SECONDS = 15.0
+_NAMED_IN_SUMMARY = 10
+_HELD_BY_ANOTHER = "Could not set lock on file"
+_TABLES = """
+create table if not exists facts (
+    alert_key varchar primary key,
+    event varchar not null,
+    organization_id varchar not null,
+    identity varchar not null,
+    first_seen_at timestamp not null,
+    closed_at timestamp,
+    occurred_on date not null,
+    severity varchar not null,
+    impact_usd decimal(38, 14),
+    title varchar not null,
+    text varchar not null,
+    query varchar not null,
+    page varchar not null,
+    data varchar not null,
+    correction_of varchar
+);
+create table if not exists deliveries (
+    alert_key varchar not null,
+    channel varchar not null,
+    told_in varchar,
+    status varchar not null check (status in ('pending', 'sent', 'held', 'retrying', 'gave_up')),
+    attempts integer not null,
+    attempting_since timestamp,
+    first_attempt_at timestamp,
+    sent_at timestamp,
+    last_error varchar,
+    primary key (alert_key, channel)
+);
+create table if not exists channels (
+    channel varchar primary key,
+    failures integer not null,
+    down_since timestamp,
+    next_attempt_at timestamp,
+    last_error varchar
+);
+create table if not exists api_keys (
+    organization_id varchar not null,
+    sha256 varchar not null,
+    first_seen_at timestamp not null,
+    primary key (organization_id, sha256)
+);
+"""
+_LOG = """
+    select alert_key, event, organization_id, channel, status, first_seen_at, sent_at, attempts, last_error, told_in,
+        correction_of, severity, occurred_on, impact_usd, title
+    from facts
+    join deliveries using (alert_key)
+    order by first_seen_at, organization_id, event, alert_key, channel
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A fact on its way to a channel, as the log has it."""
+
+    alert_key: str
+    event: str
+    organization_id: str
+    severity: str
+    occurred_on: dt.date
+    title: str
+    text: str
+    query: str
+    page: str
+    impact_usd: Any
+    data: Mapping[str, Any]
+    correction_of: str | None
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class DownChannel:
+    """A channel whose last attempt failed."""
+
+    channel: str
+    down_since: dt.datetime
+    next_attempt_at: dt.datetime
+    failures: int
+    last_error: str
+
+
+class AlertLog:
+    """The file of alerts."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def exclusive(self, seconds: float) -> Iterator[bool]:
+        """Let one process at a time evaluate and send; yield whether this one may, after waiting so long at most."""
+        lock = FileLock(beside(self.path, ".lock"))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=seconds)
+        except Timeout:
+            yield False
+            return
+        except OSError as error:
+            raise WarehouseError(f"{self.path}: cannot be written: {error.strerror}; make it writable") from None
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def record(
+        self, facts: Iterable[Fact], channels: Sequence[Channel], organizations: Sequence[str], now: dt.datetime
+    ) -> list[str]:
+        """Note what is seen and what each channel is to be told of it; return the keys of facts never seen before."""
+        with self._writing() as connection:
+            seen = {key for (key,) in connection.execute("select alert_key from facts").fetchall()}
+            keyed = dict(self._keyed(connection, facts, now))
+            _forget_untold(connection, [key for key, fact in keyed.items() if fact.is_withdrawn])
+            told = _told(connection)
+            fresh = {key: fact for key, fact in keyed.items() if key not in seen and not fact.is_withdrawn}
+            deliveries: list[dict[str, Any]] = []
+            made = dict(fresh)
+            for channel in channels:
+                wanted = {
+                    key: fact
+                    for key, fact in keyed.items()
+                    if (key, channel.id) not in told and not fact.is_withdrawn and _is_for(channel, fact, organizations)
+                }
+                corrections = _corrections(keyed, channel.id, told, now)
+                wanted |= corrections
+                leaders, leader_of = _folded(wanted, now)
+                made |= corrections | leaders
+                deliveries += [
+                    {"alert_key": key, "channel": channel.id, "told_in": leader_of.get(key)}
+                    for key in {**wanted, **leaders}
+                ]
+            moment = str(naive_utc(now))
+            _insert(connection, "facts", [_row(key, fact, moment) for key, fact in made.items() if key not in seen])
+            _insert(connection, "deliveries", [{**one, "status": "pending", "attempts": "0"} for one in deliveries])
+        return list(fresh)
+
+    def _keyed(
+        self, connection: duckdb.DuckDBPyConnection, facts: Iterable[Fact], now: dt.datetime
+    ) -> Iterator[tuple[str, Fact]]:
+        """Yield each fact with its key; a condition's tells each time that it began from the others."""
+        open_conditions = dict(
+            connection.execute(
+                "select identity, alert_key from facts where closed_at is null and event = 'data_quality'"
+            ).fetchall()
+        )
+        for fact in facts:
+            if fact.holds is None:
+                yield fact.alert_key, fact
+                continue
+            known = open_conditions.get(_identity(fact))
+            if fact.holds:
+                begun = replace(fact, identity=(*fact.identity, now.isoformat()))
+                yield known or begun.alert_key, fact
+            elif known:
+                connection.execute("update facts set closed_at = ? where alert_key = ?", [naive_utc(now), known])
+                _forget_untold(connection, [known])
+
+    def first_seen(self, digests: Mapping[str, str], now: dt.datetime) -> dict[tuple[str, str], dt.datetime]:
+        """Note the keys in use by their SHA-256; return since when each of them is known."""
+        with self._writing() as connection:
+            for organization, digest in digests.items():
+                connection.execute(
+                    "insert or ignore into api_keys values (?, ?, ?)", [organization, digest, naive_utc(now)]
+                )
+            rows = connection.execute("select organization_id, sha256, first_seen_at from api_keys").fetchall()
+        return {(organization, digest): at for organization, digest, at in rows if digests.get(organization) == digest}
+
+    def hold(self, channel: str) -> None:
+        """Keep what a channel was to be told for the end of its quiet hours."""
+        with self._writing() as connection:
+            connection.execute(
+                "update deliveries set status = 'held' where channel = ? and status = 'pending'", [channel]
+            )
+
+    def due(self, channel: str, now: dt.datetime) -> list[Outgoing]:
+        """Return what a channel is to be told now; nothing while it waits for its next attempt.
+
+        An attempt that was interrupted is due at once: nobody knows whether it arrived. What was first tried seven days
+        ago is given up.
+        """
+        with self._writing() as connection:
+            connection.execute(
+                "update deliveries set status = 'gave_up' where channel = ? and status in ('pending', 'retrying') "
+                "and first_attempt_at <= ?",
+                [channel, naive_utc(now - GIVEN_UP_AFTER)],
+            )
+            waits = connection.execute(
+                "select 1 from channels where channel = ? and next_attempt_at > ?", [channel, naive_utc(now)]
+            ).fetchone()
+            rows = _dicts(
+                connection,
+                """select alert_key, event, organization_id, severity, occurred_on, title, text, query, page,
+                    impact_usd, data, correction_of, attempts
+                from deliveries
+                join facts using (alert_key)
+                where channel = ? and told_in is null and status in ('pending', 'held', 'retrying')
+                    and (? or attempting_since is not null)
+                order by array_position(?, severity) desc, impact_usd desc nulls last, occurred_on, alert_key""",
+                [channel, waits is None, list(SEVERITIES)],
+            )
+        return [Outgoing(**{**one, "data": json.loads(one["data"])}) for one in rows]
+
+    def attempt(self, channel: str, keys: Sequence[str], now: dt.datetime) -> None:
+        """Note, before anything leaves, that it is tried: a kill after this makes the next attempt say so."""
+        self._change(
+            channel,
+            keys,
+            "attempts = attempts + 1, attempting_since = $now, first_attempt_at = coalesce(first_attempt_at, $now)",
+            {"now": naive_utc(now)},
+        )
+
+    def sent(self, channel: str, keys: Sequence[str], now: dt.datetime, remark: str | None = None) -> None:
+        """Note that a channel took a message."""
+        self._change(
+            channel,
+            keys,
+            "status = 'sent', sent_at = $now, attempting_since = null, last_error = $remark",
+            {"now": naive_utc(now), "remark": remark},
+            "delete from channels where channel = $channel",
+        )
+
+    def failed(
+        self, channel: str, keys: Sequence[str], now: dt.datetime, error: str, retry_after: float | None = None
+    ) -> None:
+        """Note that an attempt failed, and when the channel is tried again."""
+        with self._writing() as connection:
+            (failures,) = connection.execute(
+                "select coalesce(max(failures), 0) + 1 from channels where channel = ?", [channel]
+            ).fetchone() or (1,)
+            backoff = min(_FIRST_BACKOFF * 2 ** min(failures - 1, 10), _LONGEST_BACKOFF)
+            if retry_after is not None:
+                backoff = max(backoff, min(dt.timedelta(seconds=retry_after), dt.timedelta(days=1)))
+            moment = naive_utc(now)
+            connection.execute(
+                """insert into channels values ($channel, $failures, $now, $next, $error)
+                on conflict do update set failures = $failures, next_attempt_at = $next, last_error = $error""",
+                {"channel": channel, "failures": failures, "now": moment, "next": moment + backoff, "error": error},
+            )
+            _update(
+                connection, channel, keys, "status = 'retrying', attempting_since = null, last_error = $error",
+                {"error": error},
+            )  # fmt: skip
+
+    def down(self) -> list[DownChannel]:
+        """Return the channels whose last attempt failed."""
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            rows = connection.execute(
+                "select channel, down_since, next_attempt_at, failures, last_error from channels order by channel"
+            ).fetchall()
+        return [DownChannel(*row) for row in rows]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row per fact and channel, oldest first."""
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            return _dicts(connection, _LOG)
+
+    def first_seen_since(self, moment: dt.datetime, event: str) -> list[str]:
+        """Return the titles of facts of an event that were first seen at or after a moment."""
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            rows = connection.execute(
+                "select title from facts where first_seen_at >= ? and event = ? and correction_of is null "
+                "order by title",
+                [naive_utc(moment), event],
+            ).fetchall()
+        return [title for (title,) in rows]
+
+    def _change(
+        self, channel: str, keys: Sequence[str], change: str, values: Mapping[str, Any], also: str = ""
+    ) -> None:
+        with self._writing() as connection:
+            _update(connection, channel, keys, change, values)
+            if also:
+                connection.execute(also, {"channel": channel})
+
+    @contextmanager
+    def _writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._open(read_only=False) as connection:
+            try:
+                connection.execute(_TABLES)
+                with transaction(connection):
+                    yield connection
+            except duckdb.Error as error:
+                raise self._unusable(error) from None
+
+    @contextmanager
+    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """Yield the file as it is; null where nothing was ever noted."""
+        if not self.path.exists():
+            yield None
+            return
+        with self._open(read_only=True) as connection:
+            try:
+                yield connection
+            except duckdb.CatalogException:  # made by a process that was killed before it made the tables
+                raise WarehouseError(f"{self.path}: is not complete; `onelens-claude daily` completes it") from None
+            except duckdb.Error as error:
+                raise self._unusable(error) from None
+
+    @contextmanager
+    def _open(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the file, waiting for another process that has it open for a moment."""
+        deadline = time.monotonic() + _OPEN_SECONDS
+        while True:
+            try:
+                connection = connect(self.path, read_only=read_only)
+                break
+            except duckdb.Error as error:
+                if _HELD_BY_ANOTHER not in str(error) or time.monotonic() > deadline:
+                    raise self._unusable(error) from None
+                time.sleep(0.05)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def _unusable(self, error: duckdb.Error) -> WarehouseError:
+        return WarehouseError(
+            f"{self.path}: the alert log cannot be used: {' '.join(str(error).split()).rstrip('.')}. If it is damaged, "
+            "put it back from a backup; without it, what was told before may be told once more"
+        )
+
+
+def show(connection: duckdb.DuckDBPyConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put the log into the warehouse as it is now: `marts.alert_log` reads it there."""
+    with transaction(connection):
+        connection.execute("delete from claude_raw.alert_log")
+        _insert(connection, "claude_raw.alert_log", rows)
+
+
+def _told(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, Any]]:
+    rows = connection.execute(
+        "select alert_key, channel, status, title, first_seen_at from deliveries join facts using (alert_key)"
+    ).fetchall()
+    return {
+        (key, channel): {"status": status, "title": title, "first_seen_at": seen}
+        for key, channel, status, title, seen in rows
+    }
+
+
+def _is_for(channel: Channel, fact: Fact, organizations: Sequence[str]) -> bool:
+    """Tell whether a channel is told of a fact. An impact that is not known is never too small."""
+    if fact.event not in channel.events:
+        return False
+    if fact.impact_usd is not None and abs(fact.impact_usd) < channel.min_impact_usd:
+        return False
+    if EACH in channel.organizations:
+        return True
+    if fact.organization_id == EVERYWHERE:  # it may name any organisation
+        return set(organizations) <= set(channel.organizations)
+    return fact.organization_id in channel.organizations
+
+
+def _corrections(
+    keyed: Mapping[str, Fact], channel: str, told: Mapping[tuple[str, str], Mapping[str, Any]], now: dt.datetime
+) -> dict[str, Fact]:
+    """Return one correction for each fact that this channel was told and that is revised away."""
+    found = {}
+    for key, fact in keyed.items():
+        before = told.get((key, channel))
+        if not fact.is_withdrawn or before is None or before["status"] != "sent":
+            continue
+        correction = replace(
+            fact,
+            identity=(*fact.identity, "correction"),
+            severity="info",
+            occurred_on=now.date(),
+            title=f"Correction: {before['title']}: this no longer holds",
+            text=f"The API has restated days since this was seen on {before['first_seen_at']:%Y-%m-%d}.\n{fact.text}",
+            is_withdrawn=False,
+            is_past=False,
+            correction_of=key,
+        )
+        if (correction.alert_key, channel) not in told:
+            found[correction.alert_key] = correction
+    return found
+
+
+def _folded(wanted: Mapping[str, Fact], now: dt.datetime) -> tuple[dict[str, Fact], dict[str, str]]:
+    """Return the summaries to add, and for each fact that another speaks for, the key of that one."""
+    summaries: dict[str, Fact] = {}
+    leader_of: dict[str, str] = {}
+    past: dict[tuple[str, str], dict[str, Fact]] = {}
+    groups: dict[tuple[str, ...], dict[str, Fact]] = {}
+    for key, fact in wanted.items():
+        if fact.is_past:
+            past.setdefault((fact.organization_id, fact.event), {})[key] = fact
+        elif fact.group:
+            kind = "correction" if fact.correction_of else "fact"
+            groups.setdefault((fact.organization_id, fact.event, kind, *fact.group), {})[key] = fact
+    for members in groups.values():
+        leader = max(members, key=lambda key: (members[key].rank, key))
+        leader_of |= {key: leader for key in members if key != leader}
+    for members in past.values():
+        if len(members) > 1:
+            summary = _summary(members, now)
+            summaries[summary.alert_key] = summary
+            leader_of |= dict.fromkeys(members, summary.alert_key)
+    return summaries, leader_of
+
+
+def _summary(members: Mapping[str, Fact], now: dt.datetime) -> Fact:
+    """Return one fact that speaks for what is long over: what a first run or a backfill brings."""
+    facts = sorted(
+        members.values(), key=lambda one: (SEVERITIES.index(one.severity), one.impact_usd or 0, one.title), reverse=True
+    )
+    first = facts[0]
+    days = sorted(fact.occurred_on for fact in facts)
+    named = [
+        f"- {fact.title}" + (f" ({dollars(fact.impact_usd)})" if fact.impact_usd is not None else "")
+        for fact in facts[:_NAMED_IN_SUMMARY]
+    ]
+    more = len(facts) - len(named)
+    return replace(
+        first,
+        identity=("summary", *sorted(members)),
+        severity="info",
+        occurred_on=now.date(),
+        title=f"{first.organization_id}: {len(facts)} past {first.event.replace('_', ' ')} alerts, "
+        f"{days[0]} to {days[-1]}, in one summary",
+        text="\n".join(
+            [
+                "They were over when they were first seen, for instance by a backfill, and are not told one by one.",
+                *named,
+                *([f"and {more} more: `onelens-claude alerts list`"] if more else []),
+            ]
+        ),
+        impact_usd=None,
+        data={"count": len(facts), "first_day": str(days[0]), "last_day": str(days[-1])},
+        query=f"from marts.alert_log where organization_id = '{first.organization_id}' and event = '{first.event}' "
+        "order by occurred_on",
+        page="assets/marts/alert_log",
+        group=(),
+        is_past=False,
+    )
+
+
+def _forget_untold(connection: duckdb.DuckDBPyConnection, ended: Sequence[str]) -> None:
+    """Drop what was never tried and no longer holds: nobody needs to hear of it, nor of its correction.
+
+    What it was to speak for is put in order anew.
+    """
+    connection.execute(
+        "delete from deliveries where (list_contains($ended, alert_key) or list_contains($ended, told_in)) "
+        "and status in ('pending', 'held') and attempts = 0",
+        {"ended": list(ended)},
+    )
+
+
+def _dicts(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    result = connection.execute(sql, list(parameters))
+    names = [column[0] for column in result.description or []]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def _identity(fact: Fact) -> str:
+    return json.dumps([fact.organization_id, fact.event, *fact.identity])
+
+
+def _row(key: str, fact: Fact, moment: str) -> dict[str, Any]:
+    kept = asdict(fact)
+    row = {name: kept[name] for name in ("event", "organization_id", "severity", "title", "text", "query", "page")}
+    return {
+        **row,
+        "alert_key": key,
+        "identity": _identity(fact),
+        "first_seen_at": moment,
+        "occurred_on": str(fact.occurred_on),
+        "impact_usd": None if fact.impact_usd is None else f"{fact.impact_usd:f}",
+        "data": json.dumps(fact.data, default=str),
+        "correction_of": fact.correction_of,
+    }
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows of texts in one statement: a backfill of a year has thousands."""
+    if not rows:
+        return
+    names = list(rows[0])
+    structure = json.dumps([dict.fromkeys(names, "VARCHAR")])
+    connection.execute(
+        f"insert into {table} ({', '.join(names)}) "
+        f"select {', '.join(f'one.{name}' for name in names)} from (select unnest(from_json(?, '{structure}')) as one)",
+        [json.dumps(rows, default=str)],
+    )
+
+
+def _update(
+    connection: duckdb.DuckDBPyConnection, channel: str, keys: Sequence[str], change: str, values: Mapping[str, Any]
+) -> None:
+    """Change the deliveries of these facts, and of those for which they speak."""
+    connection.execute(
+        f"update deliveries set {change} where channel = $channel "
+        "and (list_contains($keys, alert_key) or list_contains($keys, told_in))",
+        {**values, "channel": channel, "keys": list(keys)},
+    )
