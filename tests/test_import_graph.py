@@ -21,7 +21,7 @@ ROOMS = (
     ("settings",),
     ("warehouse",),
     ("landing", "frames"),
-    ("ledger",),
+    ("backtest", "ledger"),
     ("alerts",),
     ("dbt_plugin", "orchestration"),
     ("definitions",),
