@@ -62,11 +62,14 @@ def _onelens(base_url: str, work: Path, days: list[dt.date]) -> dict[str, Any]:
     from benchmarks import models
     from onelens_claude.api.endpoints import ENDPOINTS
     from onelens_claude.orchestration.resources import Onelens
+    from onelens_claude.warehouse.settings_tables import store_settings
 
     work.mkdir(parents=True, exist_ok=True)
     product = Onelens(onelens_settings(work, base_url))
     for name in ("user_cost_report", "cost_report"):
         product.landing(name).land(ENDPOINTS[name], {"bench": days})
+    with product.warehouse().writer() as connection:
+        store_settings(connection, product.settings())
     project = work.parent / "dbt_project"
     if not project.exists():
         models.copy_project(work.parent)

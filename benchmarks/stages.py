@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.contenders import Job, onelens, onelens_settings
 from benchmarks.pages import FIRST_DAY
 from onelens_claude.api.endpoints import ENDPOINTS
-from onelens_claude.landing import appending, landing
+from onelens_claude.landing import appending, asking, work
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.warehouse import files as warehouse
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _STAGES = (
-    (landing, "fetch", "download, read three fields, hash, spool"),
+    (asking, "fetch", "download, read three fields, hash, spool"),
     (appending, "_insert_pages", "append verbatim pages"),
     (appending, "_insert_rows", "parse, check and append typed rows"),
     (appending, "_figures", "figures of each day"),
     (appending, "_record_drift", "look for unknown fields"),
-    (landing, "append_pulls", "whole transaction, commit included"),
+    (work, "append_pulls", "whole transaction, commit included"),
     (warehouse.Warehouse, "_close", "close the file: checkpoint"),
 )
 

@@ -29,7 +29,8 @@ def _exact_amount(value: object) -> Decimal:
     return Decimal(value)
 
 
-_Amount = Annotated[Decimal, BeforeValidator(_exact_amount)]
+Amount = Annotated[Decimal, BeforeValidator(_exact_amount)]
+"""US dollars of the settings, exact."""
 
 
 class Budget(BaseModel):
@@ -42,8 +43,8 @@ class Budget(BaseModel):
     scope: Scope = "organization"
     value: Annotated[str, Field(min_length=1)] | None = None
     period: Literal["monthly", "weekly", "daily"] = "monthly"
-    limit_usd: _Amount | None = None
-    monthly_usd: _Amount | None = None
+    limit_usd: Amount | None = None
+    monthly_usd: Amount | None = None
     warn_percent: Annotated[tuple[Annotated[int, Field(gt=0, le=1000)], ...], Field(strict=False)] = (50, 80, 100)
     forecast: Literal[False] = False
 

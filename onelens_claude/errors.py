@@ -1,7 +1,7 @@
 """The errors a person is meant to read. Each message says what failed, where, and what to do next.
 
 What is here: the hierarchy below. What to add here: a kind that callers treat differently, or that needs another hint.
-What must not go here: deciding which error an answer is (`api/client.py`).
+What must not go here: deciding which error an answer is (`api/answers.py`).
 
 OnelensError
 ├── SettingsError               onelens.yaml, an environment variable or a command-line value is wrong

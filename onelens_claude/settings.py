@@ -11,6 +11,7 @@ import datetime as dt
 import os
 import re
 from collections.abc import Hashable
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from onelens_claude.api.endpoints import ENDPOINTS, FIRST_DAY, Endpoint
-from onelens_claude.budgets import EACH, Budget
+from onelens_claude.budgets import EACH, Amount, Budget
 from onelens_claude.channels import LOOPBACK, Channel, check_channels
 from onelens_claude.errors import SettingsError
 from onelens_claude.folders import Beside, beside
@@ -167,6 +168,22 @@ class Privacy(_Section):
     emails: Literal["clear"] = "clear"
 
 
+class Anomalies(_Section):
+    """What is worth a message, and which days are no usual ones."""
+
+    sensitivity: Literal["low", "balanced", "high"] = "balanced"
+    floor_usd: Amount = Decimal("20.00")
+    floor_tokens: Annotated[int, Field(ge=1)] = 10_000_000
+    holidays: Annotated[tuple[dt.date, ...], Field(strict=False)] = ()
+
+    @field_validator("holidays")
+    @classmethod
+    def _each_day_once(cls, value: tuple[dt.date, ...]) -> tuple[dt.date, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("a day is given twice")
+        return tuple(sorted(value))
+
+
 class Settings(_Section):
     """The whole settings file."""
 
@@ -176,6 +193,7 @@ class Settings(_Section):
     optional_endpoints: Annotated[tuple[Literal["plugins", "artifacts", "usage"], ...], Field(strict=False)] = ()
     retention: Retention = Retention()
     budgets: Annotated[tuple[Budget, ...], Field(strict=False)] = ()
+    anomalies: Anomalies = Anomalies()
     alerts: Annotated[tuple[Channel, ...], Field(strict=False)] = ()
     dagster_url: str | None = None
     privacy: Privacy = Privacy()

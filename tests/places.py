@@ -15,13 +15,14 @@ import duckdb
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.ledger.held import current_days
 from onelens_claude.orchestration.resources import Onelens
+from onelens_claude.warehouse.settings_tables import store_settings
 from tests.organizations import ask_truth
 
 if TYPE_CHECKING:
     from onelens_claude.api.client import AnalyticsClient
     from onelens_claude.api.endpoints import Endpoint
     from onelens_claude.fake_api import RunningServer
-    from onelens_claude.landing.landing import DayOutcome
+    from onelens_claude.landing.work import DayOutcome
     from onelens_claude.settings import Settings
 
 
@@ -46,6 +47,11 @@ class Place:
         endpoint = ENDPOINTS[endpoint] if isinstance(endpoint, str) else endpoint
         wanted = dict.fromkeys(organizations, days(first, last or first))
         return self.onelens.landing(endpoint.name).land(endpoint, wanted, run_id="run")
+
+    def store_settings(self) -> None:
+        """Write the tables of the settings, as every job does before it builds."""
+        with self.onelens.warehouse().writer() as connection:
+            store_settings(connection, self.settings)
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.settings.warehouse_path)) as connection:

@@ -8,6 +8,7 @@
       period       'day' (column activity_date) or 'month' (column month); default 'day'
       labels       columns copied from dim_claude_organizations; days of an organisation whose label changed are touched
       days_after   so many days behind a touched one depend on it too; default 0
+      rows_per_range   in place of the variable, for a model that reads far back before each range
     It narrows everything it reads by `{{ is_touched() }}` and selects `{{ built_through_sequence(...) }}` as its last
     column. Compiled alone, its SQL is that of all days.
 -#}
@@ -92,12 +93,13 @@
 {#- Touched periods that follow each other, put together as long as one statement can take their rows. -#}
 {% macro touched_ranges(is_whole) -%}
     {%- set ranges = [] -%}
+    {%- set limit = (config.get("meta") or {}).get("rows_per_range", var("rows_per_range")) -%}
     {%- set one_day = modules.datetime.timedelta(days=1) -%}
     {%- for first, last, row_count in run_query(touched_periods(is_whole)) -%}
         {%- set rows = (row_count or 0) | int -%}
         {%- set before = ranges[-1] if ranges else none -%}
         {%- set follows = before and first <= before.last + one_day -%}
-        {%- if follows and before.rows + rows <= var("rows_per_range") -%}
+        {%- if follows and before.rows + rows <= limit -%}
             {%- do before.update({"last": last, "rows": before.rows + rows}) -%}
         {%- else -%}
             {%- do ranges.append({"first": before.last + one_day if follows else first, "last": last, "rows": rows}) -%}

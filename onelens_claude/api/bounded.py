@@ -5,7 +5,7 @@ become gigabytes. Here a timer shuts the connection down when the time for the w
 and reading stops at the most bytes an answer may have.
 
 What is here: the session and its limits. What to add here: another limit of one answer. What must not go here: which
-answers are good, and what is tried again (`client.py`).
+answers are good (`answers.py`), and what is tried again (`client.py`).
 """
 
 from __future__ import annotations

@@ -1,50 +1,46 @@
 """GET, authentication, pages, retries and the shared rate limit.
 
-What is here: how one query is asked until its last page. A body never becomes Python objects; three fields are read.
-What to add here: a rule about a request, an answer or a retry, with its source.
-What must not go here: which windows to ask for and where pages go (`landing`), anything of Dagster.
+What is here: how one query is asked until its last page.
+What to add here: a rule about a request, a cursor or a retry, with its source.
+What must not go here: what an answer says (`answers.py`), which windows to ask for and where pages go (`landing`),
+anything of Dagster.
 Source: Claude Enterprise Analytics API documentation, 2026-10.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import re
 import threading
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-import msgspec
 import requests
 import tenacity
 from urllib3.exceptions import ConnectTimeoutError, HTTPError
 
 from onelens_claude import __version__, errors
-from onelens_claude.api.bounded import Answer, BoundedSession, BoundExceededError
+from onelens_claude.api.answers import HIDDEN_KEY, api_error, read_envelope, read_moment, split_rows, without_key
+from onelens_claude.api.bounded import BoundedSession, BoundExceededError
 from onelens_claude.api.endpoints import Endpoint, Query, Shape
-from onelens_claude.api.json_text import readable_json
 from onelens_claude.clock import utc_now
-from onelens_claude.states import DayState
 from onelens_claude.waiting import waiting
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterator
 
+    from onelens_claude.api.answers import Envelope
+    from onelens_claude.api.bounded import Answer
     from onelens_claude.api.rate_limit import SharedRateLimit
     from onelens_claude.api.windows import Window
 
 API_VERSION = "2023-06-01"
 _CURSOR_RESTARTS = 2
 _RETRIED = (errors.TransportError, errors.ServerError, errors.RateLimitedError)
-_LONGEST_LAG = dt.timedelta(days=31)
 _PAUSE_AFTER_429 = 10.0
 """Seconds that everybody who asks about the organisation waits when a 429 names none."""
-_HIDDEN = "[key]"
-_ADMIN_KEY = "sk-ant-admin"
-_ADMIN_KEY_HINT = "This is an Admin API key; the analytics endpoints need a key with the scope read:analytics."
 _WHOLE_ANSWER = 5
 """Times the timeout of one wait: so long may an answer take as a whole."""
 _SLOW_SECONDS = 10.0
@@ -52,7 +48,6 @@ _SLOW_SECONDS = 10.0
 _MOST_PAGES = 20_000
 _EMPTY_LIST = 2
 """Bytes of `[]`: several pages may be empty."""
-_DAY = re.compile(r"(?<!\d)20\d\d-[01]\d-[0-3]\d(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,31 +71,6 @@ class Page:
     def body(self) -> bytes:
         """Return the response body."""
         return b"".join((self.head.encode(), self.rows, self.tail.encode()))
-
-
-class _Envelope(msgspec.Struct):
-    """What is read of a page in Python; the rest stays bytes."""
-
-    data: msgspec.Raw = msgspec.Raw()
-    summaries: msgspec.Raw = msgspec.Raw()
-    has_more: bool | None = None
-    next_page: str | None = None
-    data_refreshed_at: str | None = None
-    organization_id: str | None = None
-
-
-class _ErrorDetail(msgspec.Struct):
-    type: str | None = None
-    message: str | None = None
-
-
-class _ErrorBody(msgspec.Struct):
-    error: _ErrorDetail | None = None
-    request_id: str | None = None
-
-
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decode_error = msgspec.json.Decoder(_ErrorBody).decode
 
 
 class AnalyticsClient:
@@ -215,27 +185,27 @@ class AnalyticsClient:
         parameters: list[tuple[str, str]],
         cursor: str | None,
         where: str,
-    ) -> tuple[Page, _Envelope]:
+    ) -> tuple[Page, Envelope]:
         asked = [*parameters, ("page", cursor)] if cursor else parameters
         request_path = endpoint.url_path + "?" + "&".join(f"{key}={quote(value)}" for key, value in asked)
 
-        def attempt() -> tuple[Page, _Envelope]:
+        def attempt() -> tuple[Page, Envelope]:
             self._rate_limit.acquire(self._pause)
             fetched_at = utc_now()
             key = self._api_key()
             response = self._get(request_path, key, where, beta=endpoint.beta)
             request_id = response.headers.get("request-id")
             if response.status_code != requests.codes.ok:
-                error = _api_error(response, key, where=where, window=window, has_cursor=cursor is not None)
+                error = api_error(response, key, where=where, window=window, has_cursor=cursor is not None)
                 if isinstance(error, errors.RateLimitedError):
                     self._rate_limit.block(_PAUSE_AFTER_429 if error.retry_after is None else error.retry_after)
                 raise error
             try:
                 envelope = read_envelope(response.content, where=where, request_id=request_id)
                 head, rows, tail = split_rows(response.content, envelope, where=where, request_id=request_id)
-                refreshed_at = _moment(envelope.data_refreshed_at, where=where, request_id=request_id)
+                refreshed_at = read_moment(envelope.data_refreshed_at, where=where, request_id=request_id)
             except errors.ApiError as error:
-                error.body = _without_key(response.content, key)
+                error.body = without_key(response.content, key)
                 raise
             page = Page(
                 query=query,
@@ -303,7 +273,7 @@ class AnalyticsClient:
                 bundle = os.environ.get(variable)
                 if bundle and not os.path.exists(bundle):  # noqa: PTH110 - the text as it was given
                     raise errors.SettingsError(f"environment variable {variable}: there is no {bundle}") from None
-            reason = _root_cause(error).replace(key.strip(), _HIDDEN)
+            reason = _root_cause(error).replace(key.strip(), HIDDEN_KEY)
             raise errors.TransportError(f"no complete answer from {self._base_url}: {reason}", where=where) from None
 
     @property
@@ -349,179 +319,6 @@ def request_parameters(endpoint: Endpoint, query: Query, window: Window) -> list
 def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Keep requests from adding credentials of its own from a .netrc file."""
     return request
-
-
-def _without_key(body: bytes, key: str) -> bytes:
-    """Return an answer without the key, to be shown or kept aside: a proxy's error page may repeat request headers."""
-    return body.replace(key.strip().encode(), _HIDDEN.encode())
-
-
-def read_envelope(body: bytes, *, where: str, request_id: str | None) -> _Envelope:
-    """Read the few fields of a page that the client needs. Raises MalformedResponseError or TransportError."""
-    if body.lstrip()[:1] == b"<":
-        raise errors.MalformedResponseError(
-            "the answer has status 200, but is HTML, not JSON", where=where, request_id=request_id
-        )
-    try:
-        envelope = _decode_envelope(readable_json(body))
-    except msgspec.ValidationError as error:
-        raise errors.MalformedResponseError(
-            f"the answer is JSON, but not of the expected form: {error}", where=where, request_id=request_id
-        ) from None
-    except RecursionError:
-        raise errors.MalformedResponseError(
-            "the answer is nested too deeply", where=where, request_id=request_id
-        ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise errors.TransportError(
-            f"the answer is cut off or not JSON: {error}", where=where, request_id=request_id
-        ) from None
-    if bytes(memoryview(envelope.data or envelope.summaries)[:1]) != b"[":
-        raise errors.MalformedResponseError("the answer has no list `data`", where=where, request_id=request_id)
-    return envelope
-
-
-def split_rows(body: bytes, envelope: _Envelope, *, where: str, request_id: str | None) -> tuple[str, bytes, str]:
-    """Return what stands before the list of rows, the list, and what stands after it."""
-    rows = memoryview(envelope.data or envelope.summaries)
-    beginning = bytes(rows[:64])
-    readable = readable_json(body)
-    start = readable.index(beginning)
-    while not readable.startswith(rows, start):  # text before it may begin alike
-        start = readable.index(beginning, start + 1)
-    end = start + len(rows)
-    try:
-        return body[:start].decode(), body[start:end], body[end:].decode()
-    except UnicodeDecodeError as error:
-        raise errors.TransportError(
-            f"the answer is not UTF-8 text: {error}", where=where, request_id=request_id
-        ) from None
-
-
-def _moment(text: str | None, *, where: str, request_id: str | None) -> dt.datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = dt.datetime.fromisoformat(text)
-        return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    except (ValueError, OverflowError):
-        raise errors.MalformedResponseError(
-            f"data_refreshed_at {text!r} is not an RFC 3339 timestamp", where=where, request_id=request_id
-        ) from None
-
-
-_BY_STATUS: dict[int, type[errors.ApiError]] = {
-    401: errors.AuthenticationError,
-    403: errors.ForbiddenError,
-    404: errors.NotFoundError,
-    408: errors.ServerError,
-    429: errors.RateLimitedError,
-}
-
-
-def _api_error(response: Answer, key: str, *, where: str, window: Window, has_cursor: bool) -> errors.ApiError:
-    """Turn a status other than 200 into the matching error, quoting the API's own words."""
-    status = response.status_code
-    try:
-        body = _decode_error(_without_key(response.content, key))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        body = _ErrorBody()
-    detail = body.error or _ErrorDetail()
-    message = detail.message or f"HTTP {status} {response.reason or ''}".strip()
-    kind: type[errors.ApiError]
-    latest_day = earliest_day = None
-    if status == requests.codes.bad_request:
-        is_too_early, earliest_day = _earliest_available_day(message, window)
-        latest_day = None if is_too_early else _latest_available_day(message, window)
-        if has_cursor:
-            kind = errors.CursorRefusedError
-        elif is_too_early:
-            kind = errors.TooEarlyError
-        else:
-            kind = errors.NotYetAvailableError if latest_day else errors.InvalidRequestError
-    elif status >= requests.codes.internal_server_error:
-        kind = errors.ServerError
-    else:
-        kind = _BY_STATUS.get(status, errors.MalformedResponseError)
-    if kind in _VERDICTS and detail.type is None:
-        kind = errors.MalformedResponseError
-        message = f"{message}, without the API's own error: a firewall or proxy answered, not the API."
-    error = kind(
-        message,
-        where=where,
-        status=status,
-        error_type=detail.type if kind.day_state is DayState.FAILED else None,
-        hint=_ADMIN_KEY_HINT if kind in _VERDICTS and key.strip().startswith(_ADMIN_KEY) else None,
-        request_id=body.request_id or response.headers.get("request-id"),
-        retry_after=_retry_after(response.headers.get("retry-after")),
-    )
-    if isinstance(error, errors.NotYetAvailableError):
-        error.latest_day = latest_day
-    if isinstance(error, errors.TooEarlyError):
-        error.earliest_day = earliest_day
-    return error
-
-
-_VERDICTS = (errors.AuthenticationError, errors.ForbiddenError)
-"""What the API alone can say about a key."""
-
-
-def _latest_available_day(message: str, window: Window) -> dt.date | None:
-    """Return the newest day the message names as available, when the window reaches beyond it.
-
-    The message may repeat the window's own ends, which count only when it names nothing else; a day that lies far
-    back belongs to another complaint ("no earlier than ...").
-    """
-    if "available" not in message.lower():
-        return None
-    last = window.end - dt.timedelta(days=1)
-    oldest = utc_now().date() - _LONGEST_LAG
-    named = {day for text in _DAY.findall(message) if (day := _date(text)) and oldest <= day < last}
-    return max(named - {window.start}, default=window.start if window.start in named else None)
-
-
-_BEFORE_THE_EARLIEST = re.compile(
-    r"earliest|no earlier than|older than|\b(?:data|available)\b.*\b(?:before|prior to)\b",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-def _earliest_available_day(message: str, window: Window) -> tuple[bool, dt.date | None]:
-    """Tell whether the API says that the window begins before its oldest day, and return that day where it is named.
-
-    A message about the newest day may have the same words, but names no day after the window's start as the oldest.
-    """
-    if not _BEFORE_THE_EARLIEST.search(message):
-        return False, None
-    named = {day for text in _DAY.findall(message) if (day := _date(text))} - {window.start}
-    if not named and window.start <= utc_now().date() - _LONGEST_LAG:
-        return "latest" not in message.lower(), None
-    ends = {window.end, window.end - dt.timedelta(days=1)}
-    earliest = min(named - ends or named, default=window.start)
-    is_about_the_newest = "latest" in message.lower() and "earliest" not in message.lower()
-    return (True, earliest) if earliest > window.start and not is_about_the_newest else (False, None)
-
-
-def _date(text: str) -> dt.date | None:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        return None
-
-
-def _retry_after(text: str | None) -> float | None:
-    """Read seconds or an HTTP date."""
-    if not text:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, (moment.astimezone(dt.UTC) - dt.datetime.now(dt.UTC)).total_seconds())
 
 
 _CONNECTION = re.compile(r"^\w+\(host=.*?\): ")

@@ -4,7 +4,7 @@ The state is one small file per organisation: the moment from which the next req
 for a fraction of a millisecond; the waiting happens outside it.
 
 What is here: pacing, and the pause after a 429. What to add here: another reason for everybody to wait.
-What must not go here: retries and what a response means (`client.py`).
+What must not go here: retries (`client.py`), what a response means (`answers.py`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from onelens_claude.cli.output import note
-from onelens_claude.paths import DBT_PROJECT
+from onelens_claude.paths import DBT_PROJECT, dbt_target
 from onelens_claude.warehouse.files import Warehouse
 
 
@@ -29,6 +29,9 @@ def docs(
         with warehouse.writer():
             pass
         target = Path(folder, "target")
+        target.mkdir()
+        if (parsed := dbt_target() / "partial_parse.msgpack").exists():  # dbt parses only what has changed since
+            shutil.copyfile(parsed, target / parsed.name)
         build = ["build", "--resource-type", "seed", "--resource-type", "model"]
         for arguments in (build, ["docs", "generate", "--static", "--no-compile"]):
             _dbt([*arguments, "--target-path", str(target)], warehouse)

@@ -16,7 +16,8 @@ rate limit and faults on all:
     /control/rate-limit {"requests_per_minute": n or null}
     /control/faults     a fault (faults.Fault by field names); "organization" defaults to everyone's
     /control/faults/clear
-    /control/revisions  {"day", "kind", "effective_at", "percent", "user_id", "product"}  (spec.Revision)
+    /control/revisions  {"day", "kind", "effective_at", "percent", "user_id", "product", "from_hour", "usd_per_hour"}
+                        (spec.Revision)
     /control/log/clear
     GET /control/log    {"total", "by_endpoint": {organization_id: {path: n}}, "requests": [{...}]}
     GET /control/faults {"faults": [{..., "fired": n}]}
@@ -27,7 +28,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import parse_qs
 
 import msgspec
@@ -36,7 +37,7 @@ from onelens_claude.fake_api import truth
 from onelens_claude.fake_api.contract import ApiError
 from onelens_claude.fake_api.events import PRODUCTS
 from onelens_claude.fake_api.faults import build_fault
-from onelens_claude.fake_api.spec import Revision, format_moment, parse_moment
+from onelens_claude.fake_api.spec import Revision, RevisionKind, format_moment, parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,7 +163,7 @@ def _revision(given: Body) -> Revision:
     values["day"] = date.fromisoformat(values["day"])
     if values.get("effective_at") is not None:
         values["effective_at"] = parse_moment(values["effective_at"])
-    if values.get("kind") not in {"up", "down", "empty", "new_user", "engagement_up", "engagement_down"}:
+    if values.get("kind") not in get_args(RevisionKind):
         raise ValueError(f"kind: unknown {values.get('kind')!r}")
     if values.get("product") is not None and values["product"] not in PRODUCTS:
         raise ValueError(f"product: unknown {values['product']!r}")

@@ -14,8 +14,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onelens_claude.fake_api.events import PRODUCT, PRODUCTS, TAG_USER, Events, Pricer, concatenate, empty_events
+from onelens_claude.fake_api.events import (
+    CACHE_READ,
+    COUNTS,
+    DIMENSIONS,
+    OUTPUT,
+    PRODUCT,
+    PRODUCTS,
+    REQUESTS,
+    TAG_USER,
+    Events,
+    Pricer,
+    concatenate,
+    empty_events,
+)
 from onelens_claude.fake_api.generator import Generator
+from onelens_claude.fake_api.pricing import FACTOR_UNIT
 from onelens_claude.fake_api.roster import Person, build_roster, late_arrival, tagged_id
 from onelens_claude.fake_api.spec import OrganizationSpec, Revision, midnight
 
@@ -27,6 +41,10 @@ if TYPE_CHECKING:
 
 _DAY_MINUTES = 24 * 60
 _BUSY_DAY = date(2026, 1, 14)
+_RUNAWAY = ("claude_code", "claude-opus-4-7")
+_RUNAWAY_EVERY_MINUTES = 5
+_RUNAWAY_TOKENS_PER_USD = (1_000_000 // 150, 1_000_000 // 3)
+"""Output and cache reads of that model in fast mode, which costs six times its price."""
 
 GROUP_NAMES = ("Engineering", "Data", "Marketing", "Finance", "Leadership", "Support")
 
@@ -78,6 +96,8 @@ class Organization:
     def add_revision(self, revision: Revision) -> None:
         """Let a day change from the revision's moment on."""
         with self._lock:
+            if revision.kind == "runaway" and revision.user_id not in {person.user_id for person in self.people}:
+                raise ValueError(f"user_id: a runaway needs somebody's id, not {revision.user_id!r}")
             if revision.kind == "new_user" and revision.day not in self._late:
                 self._late[revision.day] = len(self.people)
                 self.people.append(late_arrival(self.spec, len(self.people), revision.day))
@@ -157,7 +177,31 @@ class Organization:
             return events.scaled(mask, revision.percent if revision.kind == "up" else -revision.percent)
         if revision.kind == "new_user":
             return concatenate([events, self._late_events(revision.day)])
+        if revision.kind == "runaway":
+            return concatenate([events, self._runaway_events(revision)])
         return events
+
+    def _runaway_events(self, revision: Revision) -> Events:
+        """Return fast Claude Code every few minutes until midnight: its cost is half output, half cache reads."""
+        minute = np.arange(revision.from_hour * 60, _DAY_MINUTES, _RUNAWAY_EVERY_MINUTES, dtype=np.int64)
+        dims = np.zeros((len(minute), len(DIMENSIONS)), dtype=np.int64)
+        words = {"product": _RUNAWAY[0], "model": _RUNAWAY[1], "context_window": "0-200k", "speed": "fast"}
+        for name, word in (words | {"inference_geo": "global"}).items():
+            dims[:, DIMENSIONS.index(name)] = self.vocabularies[name].index(word)
+        half = revision.usd_per_hour * _RUNAWAY_EVERY_MINUTES / 120
+        counts = np.zeros((len(minute), len(COUNTS)), dtype=np.int64)
+        counts[:, OUTPUT], counts[:, CACHE_READ] = (int(half * tokens) for tokens in _RUNAWAY_TOKENS_PER_USD)
+        counts[:, REQUESTS] = 10
+        person = next(one.index for one in self.people if one.user_id == revision.user_id)
+        return Events(
+            day=np.full(len(minute), revision.day.toordinal(), dtype=np.int64),
+            minute=minute,
+            person=np.full(len(minute), person, dtype=np.int64),
+            dims=dims,
+            counts=counts,
+            factors=np.full((len(minute), 3), FACTOR_UNIT, dtype=np.int64),
+            billable=np.ones(len(minute), dtype=np.int64),
+        )
 
     def _late_events(self, day: date) -> Events:
         """Return rows of an ordinary working day of some user, moved to this day and the late person."""

@@ -44,7 +44,7 @@ FEATURES = frozenset(
 DEFAULT_FEATURES = FEATURES - {"unified"}
 _SECOND_LACKS = frozenset({"claude_tag", "file_edit_metrics", "managed_auth"})
 
-RevisionKind = Literal["up", "down", "empty", "new_user", "engagement_up", "engagement_down"]
+RevisionKind = Literal["up", "down", "empty", "new_user", "runaway", "engagement_up", "engagement_down"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Revision:
 
     `up` and `down` scale the tokens (and so the cost) of the day, of one user or of one product;
     `empty` takes every row away; `new_user` adds rows of a user nobody had seen that day;
+    `runaway` lets an agent of `user_id` spend `usd_per_hour` (list price) from `from_hour` (UTC) until midnight;
     `engagement_up` / `engagement_down` move the counters of the engagement endpoints by some percent.
     `percent` is the size of an up or down move.
     """
@@ -63,6 +64,8 @@ class Revision:
     percent: int = 20
     user_id: str | None = None
     product: str | None = None
+    from_hour: int = 0
+    usd_per_hour: int = 40
 
 
 @dataclass(frozen=True)

@@ -32,14 +32,12 @@ from onelens_claude.warehouse.raw_tables import row_columns, stored_path
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from decimal import Decimal
 
     from onelens_claude.api.endpoints import Endpoint
-    from onelens_claude.budgets import Budget
     from onelens_claude.errors import OnelensError
     from onelens_claude.landing.fetching import FetchedPull, PullRequest, SpooledPage
-    from onelens_claude.settings import Organization
 
 _FRACTION = r'"(?:{names})"\s*:\s*-?[0-9]+(?:\.[0-9]*[1-9][0-9]*|[eE]-[0-9]+)'
 """A counter that is not a whole number: BIGINT would round it silently."""
@@ -72,34 +70,6 @@ class AppendedPull:
 
     pull: FetchedPull
     days: tuple[DayFigures, ...]
-
-
-def register_organizations(
-    connection: duckdb.DuckDBPyConnection, organizations: Iterable[Organization], revision_days: int
-) -> None:
-    """Write the organisations' settings that the models need, where they differ from what is stored."""
-    for organization in organizations:
-        wanted = (organization.id, organization.display_name, organization.plan, revision_days)
-        stored = connection.execute(
-            "select organization_id, name, plan, revision_days from claude_raw.organizations where organization_id = ?",
-            [organization.id],
-        ).fetchone()
-        if stored != wanted:
-            connection.execute(
-                "insert or replace into claude_raw.organizations values (?, ?, ?, ?, ?)",
-                [*wanted, naive_utc(utc_now())],
-            )
-
-
-def register_budgets(connection: duckdb.DuckDBPyConnection, budgets: Iterable[Budget]) -> None:
-    """Make `claude_raw.budgets` what the settings say; budgets that they no longer have go."""
-    with transaction(connection):
-        connection.execute("delete from claude_raw.budgets")
-        for one in budgets:
-            connection.execute(
-                "insert into claude_raw.budgets values (?, ?, ?, ?, ?, ?, ?)",
-                [one.id, one.organization, one.scope, one.value, one.period, one.limit, list(one.warn_percent)],
-            )
 
 
 def append_pulls(

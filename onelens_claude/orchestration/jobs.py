@@ -10,12 +10,12 @@ from typing import Any
 import dagster as dg
 
 from onelens_claude.api.endpoints import ENDPOINTS, Family, endpoints_of
-from onelens_claude.orchestration.assets.raw import BUDGETS_KEY, GROUP, ORGANIZATIONS_KEY, WRITER_POOL, IngestConfig
+from onelens_claude.orchestration.assets.raw import GROUP, SETTINGS_KEYS, WRITER_POOL, IngestConfig
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.warehouse.housekeeping import tidy
 
 _RAW = dg.AssetSelection.assets(*[[GROUP, name] for name in ENDPOINTS])
-_AFTER_RAW = dg.AssetSelection.assets(ORGANIZATIONS_KEY, BUDGETS_KEY) | dg.AssetSelection.groups(
+_AFTER_RAW = dg.AssetSelection.assets(*SETTINGS_KEYS) | dg.AssetSelection.groups(
     "staging", "intermediate", "marts", "serving"
 )
 

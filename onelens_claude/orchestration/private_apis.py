@@ -5,6 +5,7 @@ What to add here: another private name, only where no public one serves, with a 
 What must not go here: logic; the modules that use these names have it. Versions are pinned exactly (`pyproject.toml`).
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
 
@@ -58,12 +59,16 @@ def place_in_code_location(instance: dg.DagsterInstance, run: dg.DagsterRun, loc
 
 
 class InstalledDbt(DbtCliResource):
-    """Knows dbt's version from the installed package.
+    """Knows dbt's version from the installed package, and opens no second dbt in this process.
 
-    The base class runs `dbt --version` before each command, which asks the package index over the network and takes
-    seconds. Public way: the base class itself, slower.
+    Before each command, the base class runs `dbt --version`, which asks the package index over the network, and sets up
+    an adapter for row counts and column metadata, which nobody here asks dbt for. Each takes seconds. Public way: the
+    base class itself, slower.
     """
 
     @cached_property
     def _cli_version(self) -> Version:
         return Version(version("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override] # it may be None
+        """Return no adapter: the base class goes on without one, too, when it cannot set it up."""

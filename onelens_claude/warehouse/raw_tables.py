@@ -1,7 +1,7 @@
 """The tables of schema `claude_raw`: creating them and bringing them up to date.
 
     pulls, organizations, schema_drift   the ledger
-    budgets                              limits of the settings
+    budgets, anomaly_settings, holidays  what the settings say to the models
     alert_log                            what channels were told, copied from the alert log before each publication
     pages, page_parts                    every page as it came: its beginning and end, and its rows in parts
     <endpoint>                           view: one row per page, `payload` is the whole response body
@@ -69,6 +69,12 @@ create table if not exists claude_raw.alert_log (
     impact_usd decimal(38, 14),
     title varchar not null
 );
+create table if not exists claude_raw.anomaly_settings (
+    sensitivity varchar not null,
+    floor_usd decimal(38, 14) not null,
+    floor_tokens bigint not null
+);
+create table if not exists claude_raw.holidays (holiday date primary key);
 create table if not exists claude_raw.pulls (
     pull_sequence bigint not null,
     pull_id varchar primary key,
@@ -193,7 +199,7 @@ def stored_path(field: str) -> str:
 def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create schema `claude_raw` and its tables where they are missing; add columns a newer version knows.
 
-    The ledger's comment says for which version of the tables this was done last, so that it costs one query then.
+    The macro `claude_raw.layout` says for which version of the tables this was done last: it costs one query then.
     """
     if is_current(connection):
         return
@@ -206,15 +212,16 @@ def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
         for endpoint in ENDPOINTS.values():
             connection.execute(_ENDPOINT_DDL.format(endpoint=endpoint.name))
             _create_rows_table(connection, endpoint, stored_columns.get(endpoint.rows_table))
-        connection.execute(f"comment on table claude_raw.pulls is '{_layout()}'")
+        connection.execute(f"create or replace macro claude_raw.layout() as '{_layout()}'")
 
 
 def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
     """Tell whether the raw tables are those of this version."""
-    stored = connection.execute(
-        "select comment from duckdb_tables() where schema_name = 'claude_raw' and table_name = 'pulls'"
-    ).fetchone()
-    return stored is not None and stored[0] == _layout()
+    try:
+        stored = connection.execute("select claude_raw.layout()").fetchone()
+    except duckdb.CatalogException:  # no tables, or those of a version without the macro
+        return False
+    return stored == (_layout(),)
 
 
 @cache

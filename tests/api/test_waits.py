@@ -11,10 +11,8 @@ from onelens_claude import errors, waiting
 from onelens_claude.api import client as client_module
 from onelens_claude.fake_api import Fault
 
-from .test_client import DAY, PAGE, connect, read, scripted
+from .asking import DAY, PAGE, read, scripted
 from .test_rate_limit import SimulatedTime, limit
-
-__all__ = ["connect"]  # a fixture
 
 
 @pytest.fixture(autouse=True)

@@ -21,12 +21,16 @@ import pytest
 from tests.dbt_project import scenarios
 from tests.dbt_project.raw_rows import Pull, RawWarehouse
 
+from onelens_claude.orchestration.assets.dbt import dbt_project
+
 PROJECT = Path(__file__).parents[2] / "dbt_project"
+TABLES = ("--exclude", "config.materialized:view")
+"""What a further build has to do: a view stays as the first one made it, whatever was pulled since."""
 
 
 @dataclass
 class Dbt:
-    """dbt in a process of its own, as the assets run it; its target folder is shared so that it parses once."""
+    """dbt in a process of its own, as the assets run it; what the assets parsed serves it, too."""
 
     folder: Path
 
@@ -88,7 +92,11 @@ class Built:
 
 @pytest.fixture(scope="session")
 def dbt(tmp_path_factory: pytest.TempPathFactory) -> Dbt:
-    return Dbt(tmp_path_factory.mktemp("dbt"))
+    folder = tmp_path_factory.mktemp("dbt")
+    parsed = Path(dbt_project().manifest_path).with_name("partial_parse.msgpack")
+    (folder / "target").mkdir()
+    shutil.copyfile(parsed, folder / "target" / parsed.name)
+    return Dbt(folder)
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +114,7 @@ def stages(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Buil
             register(raw)
             raw.write()
         # the first build runs every test, the unit tests with named rows included
-        command = {"1": ("build",), "full": ("run", "--full-refresh")}.get(stage, ("run",))
+        command = {"1": ("build",), "full": ("run", "--full-refresh", *TABLES)}.get(stage, ("run", *TABLES))
         output = dbt(raw.path, *command)
         copy = raw.path.with_name(f"stage_{stage}") / raw.path.name
         copy.parent.mkdir()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DAY = dt.timedelta(days=1)
+D = dt.date(2026, 3, 30)
+"""The first day of every scenario; the month ends on the next."""
 NOT_SAID = object()
 
 

@@ -45,6 +45,7 @@ def test_what_filters_cannot_reach_is_placed_by_product_and_model_and_the_rest_b
     here = place(specs)
     for endpoint in ("user_cost_report", "user_usage_report", "cost_report", "usage_report"):
         here.land(endpoint, str(DAY), organizations=tuple(specs))
+    here.store_settings()
     dbt(here.settings.warehouse_path, "run", "--select", "+cost_reconciliation", "+fct_claude_usage")
 
     told = {name for (name,) in here.query("select distinct query from claude_raw.cost_report_rows")}

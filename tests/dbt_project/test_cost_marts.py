@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from tests.dbt_project import oracle
 import pytest
-from tests.dbt_project.raw_rows import DAY, at
-from tests.dbt_project.scenarios import D
+
+from onelens_claude.ledger.due import overdrawn_days
+from tests.dbt_project import oracle
+from tests.dbt_project.raw_rows import DAY, D, at
 from tests.dbt_project.test_marts import fact
 
 if TYPE_CHECKING:
@@ -211,6 +212,28 @@ def test_priority_tokens_are_estimated_at_the_organisations_own_list_price_first
         ("claude-opus-4-6", 3_000_000, 0, "mixed", Decimal("31.666666"), True),
         ("unknown-model", 5, 5, None, None, True),
     ]
+
+
+# what is pulled again
+
+
+def test_every_day_that_is_pulled_again_is_flagged_and_what_is_flagged_alone_is_the_overdraft_of_a_group(
+    built: Built,
+) -> None:
+    flagged = {
+        (organization_id, day): users - total
+        for organization_id, day, users, total in built.query(
+            """select organization_id, activity_date, user_cents, total_cents from marts.cost_reconciliation
+            where status = 'negative_remainder'"""
+        )
+    }
+    held = built.query("select organization_id, list(activity_date) from marts.cost_reconciliation group by all")
+    again = {(name, day) for name, days in held for day in overdrawn_days(built.connection, name, days)}
+    assert again
+    assert again <= set(flagged)
+    alone = {key: overdraft for key, overdraft in flagged.items() if key not in again}
+    assert alone
+    assert {key: overdraft for key, overdraft in alone.items() if overdraft > 0} == {}
 
 
 # the past

@@ -23,6 +23,7 @@ from onelens_claude.fake_api import Fault, OrganizationSpec, create_app, running
 from onelens_claude.fake_api.spec import DEFAULT_FEATURES
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.settings import load_settings
+from onelens_claude.warehouse.settings_tables import store_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,6 +148,8 @@ def world(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]
         }
         (folder / "onelens.yaml").write_text(yaml.safe_dump(config))
         onelens = Onelens(load_settings(folder / "onelens.yaml"))
+        with onelens.warehouse().writer() as connection:
+            store_settings(connection, onelens.settings())
         output = ""
         for moment, days in (
             (THEN, {"acme": (FIRST, MIDDLE), "beta": (FIRST, MIDDLE)}),

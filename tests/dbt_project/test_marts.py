@@ -6,13 +6,13 @@ import datetime as dt
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tests.amounts import share_of
-from tests.dbt_project import oracle
 import pytest
-from tests.dbt_project.raw_rows import DAY
-from tests.dbt_project.scenarios import D
 
 from onelens_claude.api.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
+from onelens_claude.warehouse.raw_tables import is_current
+from tests.amounts import share_of
+from tests.dbt_project import oracle
+from tests.dbt_project.raw_rows import DAY, D
 
 if TYPE_CHECKING:
     from tests.dbt_project.conftest import Built, Dbt
@@ -460,16 +460,22 @@ def test_organisations_do_not_mix(built: Built) -> None:
         assert all(owners[pull_id] == organization_id for organization_id, pull_id in rows)
 
 
-def test_every_table_and_column_of_a_build_carries_its_description(built: Built) -> None:
+def test_every_table_and_column_of_a_build_and_of_what_it_reads_carries_its_description(built: Built) -> None:
     said = built.query(
         """select schema_name || '.' || table_name || '.' || column_name, comment from duckdb_columns()
-        where schema_name in ('staging', 'intermediate', 'marts') and table_name <> 'tested_builds'
+        where schema_name in ('claude_raw', 'staging', 'intermediate', 'marts') and table_name <> 'tested_builds'
         union all
         select schema_name || '.' || table_name, comment from duckdb_tables()
-        where schema_name in ('staging', 'intermediate', 'marts') and table_name <> 'tested_builds'
+        where schema_name in ('claude_raw', 'staging', 'intermediate', 'marts') and table_name <> 'tested_builds'
         union all
         select schema_name || '.' || view_name, comment from duckdb_views()
-        where schema_name in ('staging', 'intermediate', 'marts')"""
+        where schema_name in ('claude_raw', 'staging', 'intermediate', 'marts')"""
     )
-    assert len(said) > 1000
+    assert len(said) > 1300
     assert [name for name, comment in said if not comment] == []
+    comments = dict(said)
+    assert comments["claude_raw.cost_report"].endswith("of `cost_report`, verbatim.")
+    assert comments["claude_raw.cost_report_rows.amount"].startswith("US cents after discount")
+    assert comments["claude_raw.cost_report_rows.product"].startswith("Product as this answer spells it")
+    assert comments["claude_raw.cost_report_rows.speed"] == comments["staging.stg_cost_report.speed"]
+    assert is_current(built.connection), "a description must not make the raw tables look like those of another version"

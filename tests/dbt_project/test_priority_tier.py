@@ -27,6 +27,7 @@ def test_priority_tokens_are_estimated_at_list_price_and_never_inside_the_cost(
     for endpoint in ("user_cost_report", "user_usage_report", "cost_report", "usage_report", "usage"):
         here.land(endpoint, str(DAY))
     assert here.requests("/usage")
+    here.store_settings()
     dbt(here.settings.warehouse_path, "build", "--select", "list_prices", "--exclude-resource-type", "unit_test")
     dbt(here.settings.warehouse_path, "run", "--select", "+priority_tier_estimates", "+cost_reconciliation")
 

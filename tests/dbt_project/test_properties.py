@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import jinja2
-from tests.dbt_project import oracle
 import pytest
-from tests.dbt_project.conftest import PROJECT, Built, Dbt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.dbt_project.raw_rows import Pull, cost, insert_pulls
-from tests.dbt_project.scenarios import D
-from tests.dbt_project.test_marts import FACT_KEYS
 
 from onelens_claude.api.endpoints import COST_DIMENSIONS
+from tests.dbt_project import oracle
+from tests.dbt_project.conftest import PROJECT, Built, Dbt
+from tests.dbt_project.raw_rows import D, Pull, cost, insert_pulls
+from tests.dbt_project.test_marts import FACT_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

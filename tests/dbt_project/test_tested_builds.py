@@ -7,10 +7,9 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.dbt_project.raw_rows import DAY, RawWarehouse, cost
-from tests.dbt_project.scenarios import D
 
 from onelens_claude.warehouse.connections import connect
+from tests.dbt_project.raw_rows import DAY, D, RawWarehouse, cost
 
 if TYPE_CHECKING:
     from pathlib import Path

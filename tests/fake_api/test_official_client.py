@@ -138,3 +138,19 @@ def test_the_client_sees_errors_as_its_own_exceptions(calm: Reader, key: str, da
 
 def test_dates_of_the_test_window_agree() -> None:
     assert WINDOW["starting_at"].startswith(DAYS["from"])
+
+
+@pytest.mark.parametrize(("width", "hours", "most"), [("1h", 24, 168), ("1m", 1, 256)])
+def test_hours_and_minutes_of_the_running_day_add_up_to_the_truth(
+    width: str, hours: int, most: int, client: Any, calm: Reader
+) -> None:
+    start = "2026-11-20T00:00:00Z" if hours > 1 else "2026-11-20T07:00:00Z"
+    end = "2026-11-21T00:00:00Z" if hours > 1 else "2026-11-20T08:00:00Z"
+    page = client.cost_report.list(starting_at=start, ending_at=end, bucket_width=width, limit=most)
+    assert_complete(page.data)
+    assert page.data_refreshed_at.isoformat() == "2026-11-20T08:00:00+00:00"
+    assert len(page.data) == (24 if hours > 1 else 60)
+    amount = sum(Decimal(row.amount) for bucket in page.data for row in bucket.results)
+    assert amount > 0
+    if hours > 1:
+        assert amount == Decimal(calm.truth(**{"from": "2026-11-20", "to": "2026-11-20"})["amount"])

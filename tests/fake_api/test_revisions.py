@@ -97,3 +97,26 @@ def test_engagement_moves_by_some_percent_without_touching_cost(fresh: Reader) -
     assert messages[1] > messages[0]
     assert cost_of(fresh) == cost
     assert NOW.date() > DAY
+
+
+def test_a_runaway_spends_from_its_hour_on_and_only_as_far_as_the_data_of_the_running_day_reach(fresh: Reader) -> None:
+    person = fresh.truth("users")["rows"][0]["user_id"]
+    today: dict[str, Any] = {"starting_at": "2026-11-20T00:00:00Z", "ending_at": "2026-11-21T00:00:00Z"}
+    fresh.control("now", now="2026-11-20T17:30:00Z")  # the data reach 13:30
+    asked = {**today, "bucket_width": "1h", "group_by": ["product", "model"]}
+    before = total(fresh.rows("user_cost_report", **today, user_ids=[person], limit=1000))
+    fresh.control("revisions", day="2026-11-20", kind="runaway", user_id=person, from_hour=12, usd_per_hour=60)
+    hours: dict[str, Decimal] = {}
+    for row in fresh.rows("user_cost_report", **asked, user_ids=[person], limit=1000):
+        if (row["product"], row["model"]) == ("claude_code", "claude-opus-4-7"):
+            hours[row["starting_at"][11:13]] = Decimal(row["list_amount"])
+    assert hours["12"] == pytest.approx(Decimal(6000), rel=Decimal("0.01"))
+    assert hours["13"] == pytest.approx(Decimal(3000), rel=Decimal("0.01"))
+    after = total(fresh.rows("user_cost_report", **today, user_ids=[person], limit=1000))
+    assert after - before == pytest.approx(Decimal(9000), rel=Decimal("0.01"))
+    assert total(results(fresh.rows("cost_report", **asked, limit=168))) == Decimal(
+        fresh.truth(**{"from": "2026-11-20", "to": "2026-11-20"})["amount"]
+    )
+    refused = fresh.server.api.tenants[0].organization
+    with pytest.raises(ValueError, match="user_id"):
+        refused.add_revision(Revision(DAY, "runaway"))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from onelens_claude.api.client import Page, read_envelope, split_rows
+from onelens_claude.api.answers import read_envelope, split_rows
+from onelens_claude.api.client import Page
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.landing.fetching import FetchedPull, PullRequest, spool_page
 from onelens_claude.warehouse.raw_tables import create_raw_tables

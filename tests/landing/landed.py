@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from onelens_claude.api.endpoints import ENDPOINTS
 
 if TYPE_CHECKING:
-    from onelens_claude.landing.landing import DayOutcome
+    from onelens_claude.landing.work import DayOutcome
     from tests.places import Place
 
 FIRST, LAST = "2026-11-01", "2026-11-19"

@@ -9,7 +9,7 @@ import pytest
 
 from onelens_claude.fake_api import Fault
 from onelens_claude.fake_api.faults import ANSWER_FAULTS
-from onelens_claude.landing.landing import DayStatus
+from onelens_claude.landing.work import DayStatus
 from onelens_claude.ledger.held import current_days
 from tests.landing.landed import ledger, statuses
 from tests.organizations import organization

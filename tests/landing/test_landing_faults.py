@@ -13,8 +13,8 @@ import pytest
 
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.fake_api import Fault, Revision
-from onelens_claude.landing import fetching, landing
-from onelens_claude.landing.landing import DayStatus
+from onelens_claude.landing import asking, fetching, work
+from onelens_claude.landing.work import DayStatus
 from onelens_claude.ledger.due import days_to_pull
 from tests.landing.landed import (
     COSTS_BY_DAY,
@@ -139,7 +139,7 @@ def test_a_key_that_was_switched_off_half_way_is_not_asked_again_for_every_windo
     assert statuses(outcomes).count("loaded") == 5
     assert {one.status for one in outcomes} == {DayStatus.LOADED, DayStatus.FAILED}
     assert all("403 permission_error" in one.reason for one in outcomes if one.status is DayStatus.FAILED)
-    assert len(here.requests("/users")) <= 5 + landing.FETCH_THREADS
+    assert len(here.requests("/users")) <= 5 + work.FETCH_THREADS
     here.server.api.faults.clear()
     here.land("users", FIRST, LAST)
     with here.onelens.warehouse().writer() as connection:
@@ -156,7 +156,7 @@ def test_access_switched_off_for_real_half_way_is_the_same(place, monkeypatch):
             here.server.api.tenants[0].access_enabled = False
         return real(*arguments)
 
-    monkeypatch.setattr(landing, "fetch", fetch)
+    monkeypatch.setattr(asking, "fetch", fetch)
     outcomes = here.land("users", FIRST, LAST)
     assert 0 < statuses(outcomes).count("loaded") <= 6
     assert all("Public API access is not enabled" in one.reason for one in outcomes if one.status is DayStatus.FAILED)
@@ -172,13 +172,13 @@ def test_an_unreachable_host_fails_each_day_and_is_asked_little(place, write_set
     failed = [one for one in outcomes if one.organization_id == "acme"]
     assert {one.status for one in failed} == {DayStatus.FAILED}
     assert all("no complete answer from http://127.0.0.1:1: " in one.reason for one in failed)
-    assert len([row for row in ledger(here) if row[0] == "failed"]) <= landing.FETCH_THREADS
+    assert len([row for row in ledger(here) if row[0] == "failed"]) <= work.FETCH_THREADS
 
 
 def test_several_failures_in_a_row_end_the_asking_and_single_ones_do_not(place):
     here = place(faults=[Fault("html_200", times=None, after=3)])
     here.land("users", FIRST, LAST)
-    assert len(here.requests("/users")) <= 3 + landing._FAILURES_IN_A_ROW + landing.FETCH_THREADS
+    assert len(here.requests("/users")) <= 3 + asking._FAILURES_IN_A_ROW + work.FETCH_THREADS
     here.server.api.faults.clear()
     for day in days(FIRST, LAST)[::4]:
         here.server.api.faults.add(Fault("html_200", day=day))

@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from filelock import FileLock, Timeout
 
 from onelens_claude.errors import WarehouseError
 from onelens_claude.fake_api import Fault
@@ -22,6 +24,7 @@ from tests.landing.landed import (
     assert_nothing_half_or_twice,
     statuses,
 )
+from tests.places import small_pages
 
 # the machine fails
 
@@ -54,12 +57,12 @@ with onelens.warehouse().writer():
     pass
 wal = sys.argv[1] == "warehouse"
 if wal:
-    from onelens_claude.landing import landing
-    real = landing.append_pulls
+    from onelens_claude.landing import work
+    real = work.append_pulls
     def append_pulls(*arguments, **more):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         return real(*arguments, **more)
-    landing.append_pulls = append_pulls
+    work.append_pulls = append_pulls
 else:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
@@ -123,13 +126,12 @@ def test_ctrl_c_ends_at_once_although_requests_wait_for_minutes(place):
 LANDING = """
 import datetime as dt, itertools, os, signal, sys
 from dataclasses import replace
-from onelens_claude.landing import appending
-from onelens_claude.landing import landing
+from onelens_claude.landing import appending, asking, work
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.orchestration.resources import Onelens
 
 point, number = sys.argv[1], int(sys.argv[2])
-landing._BATCH_PULLS = 3
+work._BATCH_PULLS = 3
 
 def kill_at(module, name, before):
     real, calls = getattr(module, name), itertools.count(1)
@@ -145,16 +147,16 @@ def kill_at(module, name, before):
 
 if point != "none":
     module, name, when = point.split(" ")
-    kill_at({"landing": landing, "appending": appending}[module], name, when == "before")
+    kill_at({"appending": appending, "asking": asking, "work": work}[module], name, when == "before")
 print("begins", flush=True)
 endpoint = replace(ENDPOINTS["user_cost_report"], window_days=1)
 Onelens().landing("user_cost_report").land(endpoint, {"acme": [dt.date(2026, 11, day) for day in range(1, 20)]}, run_id=point)
 """
 POINTS = [
-    ("landing fetch after", 7),
+    ("asking fetch after", 7),
     ("appending _insert_rows before", 2),
     ("appending _insert_ledger_row after", 5),
-    ("landing append_pulls after", 2),
+    ("work append_pulls after", 2),
 ]
 
 
@@ -206,14 +208,22 @@ def test_landings_of_another_process_and_of_threads_at_the_same_time_all_hold(pl
     assert_nothing_half_or_twice(here, "users")
 
 
-def test_a_landing_needs_little_lock_time(place):
-    """While one landing waits for the API, others can write."""
-    here = place(faults=[Fault("slow", seconds=1.5)])
-    with ThreadPoolExecutor() as executor:
-        slow = executor.submit(here.land, "user_cost_report", FIRST, LAST)
-        time.sleep(0.5)
-        began = time.monotonic()
-        here.land("users", "2026-11-19")
-        assert time.monotonic() - began < 1.0
-        assert not slow.done()
-        assert set(statuses(slow.result())) == {"loaded"}
+def test_while_a_landing_waits_for_an_answer_others_can_write(place, monkeypatch):
+    here = place()
+    api, warehouse = here.server.api, here.onelens.warehouse()
+    answer = api.answer
+    could_write = []
+
+    def look_and_answer(*request: Any) -> Any:
+        try:
+            with FileLock(warehouse.lock_path, blocking=False):
+                could_write.append(True)
+        except Timeout:
+            could_write.append(False)
+        return answer(*request)
+
+    monkeypatch.setattr(api, "answer", look_and_answer)
+    outcomes = here.land(small_pages("user_cost_report"), FIRST, LAST)  # one pull: it is stored after its last page
+    assert set(statuses(outcomes)) == {"loaded"}
+    assert could_write == [True] * len(here.requests())
+    assert len(could_write) > 10

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage as DagstersOwn
+from dagster_dbt import DbtCliResource
 
 import onelens_claude
 from onelens_claude.orchestration import private_apis
@@ -114,6 +115,12 @@ def test_dbt_is_asked_for_its_version_by_nobody(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(subprocess, "check_output", refuse)
     monkeypatch.setattr(subprocess, "run", refuse)
     assert str(resource._cli_version).startswith("1.11"), "without it, DbtCliResource works, seconds slower"
+
+
+def test_no_second_dbt_is_set_up_in_the_process_that_starts_dbt():
+    """The base class would import dbt and read its macros, seconds for each command."""
+    assert "_initialize_dbt_core_adapter" in vars(DbtCliResource), "another name now: see what the base class sets up"
+    assert build_dbt_resource(dbt_project())._initialize_dbt_core_adapter([]) is None
 
 
 def test_a_launcher_is_asked_for_a_runs_health_by_the_names_we_answer_with():

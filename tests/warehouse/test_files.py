@@ -60,7 +60,7 @@ def test_a_new_file_has_every_raw_table_and_compresses_its_payload(files):
                 "select view_name from duckdb_views() where schema_name = 'claude_raw'"
             ).fetchall()
         }
-    ledger = {"pulls", "organizations", "budgets", "schema_drift", "pages", "page_parts"}
+    ledger = {"pulls", "organizations", "budgets", "anomaly_settings", "holidays", "schema_drift", "pages", "page_parts"}
     assert ledger | {f"{name}_rows" for name in ENDPOINTS} == tables
     assert {*ENDPOINTS} == views
     assert STORAGE_VERSION.removesuffix(".0") in version[0]
@@ -124,7 +124,7 @@ def test_an_older_ledger_gets_the_latest_available_day_that_its_messages_name(fi
             [(name, *failure) for name, failure in messages.items()],
         )
         connection.execute("alter table claude_raw.pulls drop column latest_available_day")
-        connection.execute("comment on table claude_raw.pulls is 'of an earlier version'")
+        connection.execute("create or replace macro claude_raw.layout() as 'of an earlier version'")
     files.upgrade()
     with duckdb.connect(str(files.path), read_only=True) as connection:
         assert connection.execute("describe claude_raw.pulls").fetchall()[-1][:2] == ("latest_available_day", "DATE")
@@ -307,7 +307,7 @@ def test_the_working_reader_makes_a_file_that_is_missing_or_of_an_earlier_versio
         assert connection.execute("select count(*) from claude_raw.pulls").fetchone() == (0,)
     with files.writer() as connection:
         connection.execute("drop table claude_raw.schema_drift")
-        connection.execute("comment on table claude_raw.pulls is 'an earlier version'")
+        connection.execute("drop macro claude_raw.layout")
     with files.working_reader() as connection:
         assert connection.execute("select count(*) from claude_raw.schema_drift").fetchone() == (0,)
 

@@ -16,19 +16,25 @@ import dagster as dg
 from pydantic import Field
 
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint, Family
-from onelens_claude.landing.appending import register_budgets, register_organizations
-from onelens_claude.landing.landing import DayOutcome, DayStatus, Landing
+from onelens_claude.landing.landing import Landing
+from onelens_claude.landing.work import DayOutcome, DayStatus
 from onelens_claude.ledger.due import days_to_pull, overdrawn_days
 from onelens_claude.ledger.held import not_pulled_since
 from onelens_claude.orchestration.event_log import batch_of
 from onelens_claude.orchestration.partitions import daily_partitions
 from onelens_claude.orchestration.private_apis import NO_EVENT_MARK
 from onelens_claude.orchestration.resources import Onelens
+from onelens_claude.warehouse.settings_tables import store_settings
 
 GROUP = "claude_raw"
 OWNER = "team:finops"
-ORGANIZATIONS_KEY = dg.AssetKey([GROUP, "organizations"])
-BUDGETS_KEY = dg.AssetKey([GROUP, "budgets"])
+_OF_SETTINGS = {
+    "organizations": "The organisations of the settings, as the models need them.",
+    "budgets": "The budgets of the settings, as the models need them; one that the settings drop is gone.",
+    "anomaly_settings": "What the settings call worth a message: sensitivity and floors.",
+    "holidays": "The holidays of the settings, which are no usual days.",
+}
+SETTINGS_KEYS = [dg.AssetKey([GROUP, name]) for name in _OF_SETTINGS]
 WRITER_POOL = "warehouse_writer"
 """Every step that writes to the warehouse takes its one slot."""
 _TOLD_EVERY = 120.0
@@ -127,11 +133,8 @@ def build_ledger_assets() -> list[dg.AssetSpec | dg.AssetsDefinition]:
 @dg.multi_asset(
     name="settings",
     specs=[
-        dg.AssetSpec(key, group_name=GROUP, kinds={"duckdb"}, owners=[OWNER], description=description)
-        for key, description in (
-            (ORGANIZATIONS_KEY, "The organisations of the settings, as the models need them."),
-            (BUDGETS_KEY, "The budgets of the settings, as the models need them; one that the settings drop is gone."),
-        )
+        dg.AssetSpec([GROUP, name], group_name=GROUP, kinds={"duckdb"}, owners=[OWNER], description=description)
+        for name, description in _OF_SETTINGS.items()
     ],
     pool=WRITER_POOL,
 )
@@ -139,13 +142,15 @@ def settings_tables(onelens: dg.ResourceParam[Onelens]) -> Iterator[dg.Materiali
     """Write what the settings say, so that a new name, plan or budget reaches the models without a pull."""
     settings = onelens.settings()
     with onelens.warehouse().writer() as connection:
-        register_organizations(connection, settings.organizations, settings.polling.revision_days)
-        register_budgets(connection, settings.budgets)
-    for key, ids in (
-        (ORGANIZATIONS_KEY, [one.id for one in settings.organizations]),
-        (BUDGETS_KEY, [one.id for one in settings.budgets]),
+        store_settings(connection, settings)
+    anomalies = settings.anomalies
+    for name, values in (
+        ("organizations", [one.id for one in settings.organizations]),
+        ("budgets", [one.id for one in settings.budgets]),
+        ("anomaly_settings", [anomalies.sensitivity, f"${anomalies.floor_usd}", f"{anomalies.floor_tokens} tokens"]),
+        ("holidays", [str(day) for day in anomalies.holidays]),
     ):
-        yield dg.MaterializeResult(asset_key=key, metadata={key.path[-1]: ", ".join(ids)})
+        yield dg.MaterializeResult(asset_key=[GROUP, name], metadata={name: ", ".join(values)})
 
 
 def _organizations(config: IngestConfig, onelens: Onelens) -> list[str]:

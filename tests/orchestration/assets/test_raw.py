@@ -286,6 +286,17 @@ def test_an_endpoint_that_is_switched_off_asks_nothing_and_holds_up_nothing(plac
     assert run.check("plugins", "every_organization_is_complete").passed
 
 
+def test_a_range_loaded_alone_needs_no_settings_tables_which_the_build_that_follows_writes(place, ingest, instance):
+    here = place()
+    run = ingest(here, "summaries", "2026-11-16", DAY)
+    assert run.success
+    assert len(run.days("summaries")) == 3
+    written = "select organization_id, plan from claude_raw.organizations"
+    assert here.query(written) == []
+    assert dg.materialize([settings_tables], resources={"onelens": here.onelens}, instance=instance).success
+    assert here.query(written) == [("acme", "usage")]
+
+
 def test_the_organisations_and_budgets_of_the_settings_are_written_without_a_pull(place, instance):
     here = place()
     old, changed = (

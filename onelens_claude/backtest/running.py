@@ -1,0 +1,128 @@
+"""Running the production models over somebody else's daily spend, in a database file of their own.
+
+The models read one table of daily series (`int_daily_spend_series`) and the settings; both are put there, dbt runs the
+rest. Windows look back only, so one run says what each day would have said on its evening.
+
+What is here: the tables that the models read, and the run. What to add here: a model that the backtest reads.
+What must not go here: scoring (`scoring.py`), rules of detection (`dbt_project/models/intermediate/anomalies`).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onelens_claude.errors import BacktestError
+from onelens_claude.paths import DBT_PROJECT
+from onelens_claude.warehouse.connections import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import duckdb
+
+MODELS = (
+    "stg_anomaly_settings",
+    "stg_holidays",
+    "int_anomaly_floors",
+    "int_person_scores",
+    "int_segment_scores",
+    "int_anomaly_days",
+)
+
+_SERIES = {
+    "organization": "organization_id",
+    "user": "user_id",
+    "product": "product",
+    "model": "model",
+    "user_product": "user_id || '/' || product",
+}
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables that the models read from `spend`.
+
+    `spend` has the columns of `spend.csv`: `organization_id`, `activity_date`, `user_id`, `product`, `model` and
+    `amount_usd` (DECIMAL), none of them null but `user_id`, `product` and `model`.
+    """
+    for schema in ("claude_raw", "staging", "intermediate", "marts"):
+        connection.execute(f"create schema if not exists {schema}")
+    days = """
+        select organization_id, unnest(range(min(activity_date), max(activity_date) + 1, interval 1 day))::date as activity_date
+        from spend
+        group by organization_id"""
+    scopes = " union all ".join(
+        f"""select organization_id, '{scope}' as scope, {value} as scope_value, activity_date, sum(amount_usd) as amount_usd
+        from spend
+        where {value} is not null
+        group by organization_id, {value}, activity_date"""  # noqa: S608 - our own names
+        for scope, value in _SERIES.items()
+        if scope != "organization"
+    )
+    connection.execute(
+        f"""
+        create table intermediate.int_daily_spend_series as
+        select
+            *,
+            cast(null as bigint) as total_tokens,
+            true as is_complete
+        from (
+            select days.organization_id, 'organization' as scope, days.organization_id as scope_value, activity_date,
+                cast(coalesce(sum(amount_usd), 0) as decimal(38, 14)) as amount_usd
+            from ({days}) as days
+            left join spend using (organization_id, activity_date)
+            group by organization_id, activity_date
+            union all
+            select organization_id, scope, scope_value, activity_date, cast(amount_usd as decimal(38, 14))
+            from ({scopes})
+        )
+        order by activity_date, organization_id, scope, scope_value;
+        create table staging.stg_pull_days as
+        select
+            organization_id,
+            'user_cost_report' as endpoint,
+            activity_date,
+            cast(1 as bigint) as pull_sequence,
+            cast(null as timestamp) as superseded_at,
+            count(*) as day_row_count
+        from intermediate.int_daily_spend_series
+        group by organization_id, activity_date;
+        create table claude_raw.anomaly_settings as
+        select 'balanced' as sensitivity, cast(20 as decimal(38, 14)) as floor_usd, cast(10000000 as bigint) as floor_tokens;
+        create table claude_raw.holidays (holiday date);
+        create table marts.user_daily_spend (built_through_sequence bigint);
+        create table intermediate.int_user_spend_lines (built_through_sequence bigint);
+        """  # noqa: S608 - our own names
+    )
+
+
+def run_models(path: Path, *, models: Sequence[str] = MODELS, target: Path | None = None) -> float:
+    """Run dbt over the file; return the seconds of the run without dbt's start. Raises BacktestError."""
+    target = target or path.parent / "target"
+    command = [
+        str(Path(sys.executable).with_name("dbt")),
+        "--no-use-colors",
+        "run",
+        "--target-path",
+        str(target),
+        "--log-path",
+        str(path.parent),
+        "--select",
+        *models,
+    ]
+    started = time.monotonic()
+    done = subprocess.run(  # noqa: S603 - our own arguments
+        command,
+        cwd=DBT_PROJECT,
+        env={**os.environ, "ONELENS_WAREHOUSE": str(path), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BacktestError(f"The models could not be run over the data.\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+    return time.monotonic() - started

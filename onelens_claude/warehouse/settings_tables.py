@@ -1,0 +1,66 @@
+"""What the settings say, as tables that the models read: organisations, budgets, anomalies and holidays.
+
+What is here: writing them, before each build. What to add here: another part of the settings that a model needs.
+What must not go here: the tables' definitions (`raw_tables.py`), what the settings mean (`settings.py`, `budgets.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onelens_claude.clock import naive_utc, utc_now
+from onelens_claude.warehouse.connections import transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import duckdb
+
+    from onelens_claude.budgets import Budget
+    from onelens_claude.settings import Anomalies, Organization, Settings
+
+
+def store_settings(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Make the tables what the settings say, in one transaction."""
+    with transaction(connection):
+        _register_organizations(connection, settings.organizations, settings.polling.revision_days)
+        _register_budgets(connection, settings.budgets)
+        _register_anomalies(connection, settings.anomalies)
+
+
+def _register_organizations(
+    connection: duckdb.DuckDBPyConnection, organizations: Iterable[Organization], revision_days: int
+) -> None:
+    """Write the organisations' settings that the models need, where they differ from what is stored."""
+    for organization in organizations:
+        wanted = (organization.id, organization.display_name, organization.plan, revision_days)
+        stored = connection.execute(
+            "select organization_id, name, plan, revision_days from claude_raw.organizations where organization_id = ?",
+            [organization.id],
+        ).fetchone()
+        if stored != wanted:
+            connection.execute(
+                "insert or replace into claude_raw.organizations values (?, ?, ?, ?, ?)",
+                [*wanted, naive_utc(utc_now())],
+            )
+
+
+def _register_budgets(connection: duckdb.DuckDBPyConnection, budgets: Iterable[Budget]) -> None:
+    """Make `claude_raw.budgets` what the settings say; budgets that they no longer have go."""
+    connection.execute("delete from claude_raw.budgets")
+    for one in budgets:
+        connection.execute(
+            "insert into claude_raw.budgets values (?, ?, ?, ?, ?, ?, ?)",
+            [one.id, one.organization, one.scope, one.value, one.period, one.limit, list(one.warn_percent)],
+        )
+
+
+def _register_anomalies(connection: duckdb.DuckDBPyConnection, anomalies: Anomalies) -> None:
+    connection.execute("delete from claude_raw.anomaly_settings")
+    connection.execute(
+        "insert into claude_raw.anomaly_settings values (?, ?, ?)",
+        [anomalies.sensitivity, anomalies.floor_usd, anomalies.floor_tokens],
+    )
+    connection.execute("delete from claude_raw.holidays")
+    for day in anomalies.holidays:
+        connection.execute("insert into claude_raw.holidays values (?)", [day])

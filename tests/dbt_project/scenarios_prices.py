@@ -1,0 +1,152 @@
+"""What prices are made of: plans, premiums, caches, searches and service tiers.
+
+What belongs here: an organisation whose tokens and cost together must give a price, or none. What does not: how amounts
+add up (`scenarios_amounts.py`), when pulls arrive (`scenarios.py`).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from tests.dbt_project.raw_rows import DAY, D, RawWarehouse, actor, cost, usage
+
+
+def register_plans(w: RawWarehouse) -> None:
+    """Seats pay no tokens, so users without cost have usage."""
+    w.organization("seats", plan="seat")
+    w.costs("seats", D, [], [])
+    w.pull("seats", "user_usage_report", D, [usage(500, user="u1", requests=3), usage(0, user="u2", requests=None)])
+    w.pull("seats", "usage_report", D, [usage(700, query="total", requests=4), usage(600, requests=4)])
+    w.organization("usage-only")
+    w.pull("usage-only", "user_usage_report", D, [usage(500, user="u1")])
+    w.pull("usage-only", "usage_report", D, [usage(500, query="total")])
+
+
+def register_prices(w: RawWarehouse) -> None:
+    """Fast mode and US inference, searches, cache reads beside and without uncached input; service tiers."""
+    w.organization("prices")
+    fast: dict[str, Any] = {"speed": "fast", "inference_geo": "global"}
+    us: dict[str, Any] = {"speed": "standard", "inference_geo": "us"}
+    both = {"speed": "fast", "inference_geo": "us"}
+    search: dict[str, Any] = {"model": None, "cost_type": "web_search", "token_type": None}
+    opus, sonnet = {"model": "claude-opus-4-6"}, {"model": "claude-sonnet-4-5"}
+    lines = [
+        cost("600", "660", **fast),
+        cost("1", "2", **fast, **search),
+        cost("11", "11", **us),
+        cost("33", "66", **both),
+        cost("100", "100", speed="standard", inference_geo="global", token_type="uncached_input_tokens"),
+        cost("30", "40", speed="standard", inference_geo="global", token_type="cache_read_input_tokens"),
+        cost("7", "7", **sonnet, token_type="cache_read_input_tokens"),
+        cost("2.5", "3", **search),
+    ]
+    total = cost("784.5", "889", query="total")
+    spent = [line | {"actor": actor("u1")} for line in lines]
+    w.costs("prices", D, spent, [total, *lines])
+    tokens = [
+        usage(1_000_000, **fast, **opus),
+        usage(300_000, **us, **opus),
+        usage(
+            0, speed="standard", inference_geo="global", uncached_input_tokens=300_000, cache_read_input_tokens=900_000
+        ),
+        usage(0, **sonnet, cache_read_input_tokens=500_000),
+        usage(0, model=None, server_tool_use={"web_search_requests": 3}),
+    ]
+    w.pull("prices", "user_usage_report", D, [row | {"actor": actor("u1")} for row in tokens])
+    w.pull("prices", "usage_report", D, [usage(1_300_000, query="total", uncached_input_tokens=300_000,
+           cache_read_input_tokens=1_400_000, server_tool_use={"web_search_requests": 3}), *tokens])  # fmt: skip
+
+    tiers = [
+        ("claude-opus-4-6", "priority", {"uncached_input_tokens": 2_000_000}),
+        ("claude-opus-4-6", "priority_on_demand", {"output_tokens": 1_000_000}),
+        ("claude-opus-4-6", "standard", {"output_tokens": 77}),
+        ("unknown-model", "priority", {"output_tokens": 5}),
+    ]
+    blank = {
+        **dict.fromkeys(
+            ("uncached_input_tokens", "cache_read_input_tokens", "output_tokens", "requests", "total_tokens"), 0
+        ),
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+        "server_tool_use": {"web_search_requests": 0},
+    }
+    w.pull(
+        "prices",
+        "usage",
+        D,
+        [{"group": {"model": model, "service_tier": tier}, "usage": blank | told} for model, tier, told in tiers],
+    )
+
+
+def register_premiums(w: RawWarehouse) -> None:
+    """Models that are paid with a premium and without, on the same day, on another day, never."""
+    w.organization("premiums")
+    plain, fast = {"speed": "standard", "inference_geo": "global"}, {"speed": "fast", "inference_geo": "global"}
+    us = {"speed": "standard", "inference_geo": "us"}
+    haiku, sonnet = {"model": "claude-haiku-4-5"}, {"model": "claude-sonnet-4-6"}
+    search: dict[str, Any] = {"model": None, "cost_type": "web_search", "token_type": None}
+    days = [
+        (
+            [
+                cost("100", **plain),
+                cost("54", "60", **fast),
+                cost("2", **fast, **search),
+                cost("11", **us),
+                cost("10", **haiku, **plain),
+                cost("12", **haiku, **us),
+            ],
+            [
+                usage(1_000_000, **plain),
+                usage(100_000, **fast),
+                usage(100_000, **us),
+                usage(100_000, **haiku, **plain),
+                usage(100_000, **haiku, **us),
+            ],
+        ),
+        ([cost("60", **fast)], [usage(100_000, **fast)]),
+        ([cost("60", **fast), cost("7", **sonnet, **fast)], [usage(100_000, **fast), usage(9, **sonnet, **fast)]),
+    ]
+    for number, (costs, tokens) in enumerate(days):
+        cents = str(sum(Decimal(line["amount"]) for line in costs))
+        listed = str(sum(Decimal(line["list_amount"]) for line in costs))
+        spent = [line | {"actor": actor("u1")} for line in costs]
+        w.costs("premiums", D + number * DAY, spent, [cost(cents, listed, query="total"), *costs])
+        count = sum(row["output_tokens"] for row in tokens)
+        used = [row | {"actor": actor("u1")} for row in tokens]
+        w.pull("premiums", "user_usage_report", D + number * DAY, used)
+        w.pull("premiums", "usage_report", D + number * DAY, [usage(count, query="total"), *tokens])
+
+
+def register_hidden_prices(w: RawWarehouse) -> None:
+    """A product that no filter reaches: its tokens and searches are told by key, their cost by product and model alone."""
+    search: dict[str, Any] = {"model": None, "cost_type": "web_search", "token_type": None}
+    key: dict[str, Any] = {"context_window": "0-200k", "speed": "standard"}
+    w.organization("hidden-prices")
+    w.costs(
+        "hidden-prices",
+        D,
+        [cost("2500", user="u1", **key), cost("4", user="u1", **key, **search)],
+        [
+            cost("2604", query="total"),
+            cost("2500", **key),
+            cost("4", **key, **search),
+            *(cost("0", product=f"product-{number:03d}") for number in range(98)),
+            cost("100", query="by_product_model", product="other", cost_type=None, token_type=None),
+        ],
+    )
+    searches: dict[str, Any] = {"server_tool_use": {"web_search_requests": 4}}
+    w.pull("hidden-prices", "user_usage_report", D, [usage(1_000_000, user="u1", **key, **searches)])
+    others: dict[str, Any] = {"product": "other", "server_tool_use": {"web_search_requests": 8}}
+    both = {"server_tool_use": {"web_search_requests": 12}}
+    report = [
+        usage(1_040_000, query="total", **both),
+        usage(1_000_000, **key, **searches),
+        usage(40_000, **key, **others),
+    ]
+    w.pull("hidden-prices", "usage_report", D, report)
+
+    w.organization("credits", plan="seat")
+    w.costs("credits", D, [cost("1", user="u1", **search)], [cost("1", query="total"), cost("1", **search)])
+    searched: dict[str, Any] = {"server_tool_use": {"web_search_requests": 40}}
+    w.pull("credits", "user_usage_report", D, [usage(9, user="u1", **searched)])
+    w.pull("credits", "usage_report", D, [usage(9, query="total", **searched), usage(9, **searched)])
