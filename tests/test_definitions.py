@@ -25,7 +25,7 @@ SNAPSHOT = Path(__file__).with_name("snapshots") / "definitions.json"
 ORGANIZATIONS = "claude_raw/organizations"
 BUDGETS = "claude_raw/budgets"
 EXTERNAL = {"claude_raw/pulls", "claude_raw/alert_log"}
-LEDGER = EXTERNAL | {ORGANIZATIONS, BUDGETS}
+LEDGER = EXTERNAL | {ORGANIZATIONS, BUDGETS, "claude_raw/anomaly_settings", "claude_raw/holidays"}
 """Tables that are no endpoint's."""
 
 
