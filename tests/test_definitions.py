@@ -22,10 +22,9 @@ from onelens_claude.orchestration.checks import build_checks
 from onelens_claude.paths import PROJECT_ROOT
 
 SNAPSHOT = Path(__file__).with_name("snapshots") / "definitions.json"
-ORGANIZATIONS = "claude_raw/organizations"
-BUDGETS = "claude_raw/budgets"
+SETTINGS = {f"claude_raw/{name}" for name in ("organizations", "budgets", "anomaly_settings", "holidays")}
 EXTERNAL = {"claude_raw/pulls", "claude_raw/alert_log"}
-LEDGER = EXTERNAL | {ORGANIZATIONS, BUDGETS, "claude_raw/anomaly_settings", "claude_raw/holidays"}
+LEDGER = EXTERNAL | SETTINGS
 """Tables that are no endpoint's."""
 
 
@@ -128,7 +127,7 @@ def test_every_asset_is_in_the_group_of_its_layer_and_has_an_owner():
         assert asset["is_executable"] or key in EXTERNAL, key
 
 
-@pytest.mark.parametrize("key", [ORGANIZATIONS, BUDGETS])
+@pytest.mark.parametrize("key", sorted(SETTINGS))
 def test_the_organisations_and_budgets_come_from_the_settings_alone_and_every_job_that_builds_writes_them_first(key):
     graph = described_graph()
     assert graph["assets"][key]["after"] == []

@@ -26,12 +26,15 @@ import requests
 from onelens_claude.cli import main
 from onelens_claude.fake_api import OrganizationSpec, RunningServer, create_app, running_server
 from onelens_claude.orchestration.instance import prepare_home
+from onelens_claude.paths import PROJECT_ROOT
 from tests.organizations import ask_truth, write_settings_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 COMMAND = Path(sys.executable).with_name("onelens-claude")
+FACTS_ONLY = (sys.executable, "-m", "tests.facts_only")
+"""The same command, but it builds only the two facts."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +114,13 @@ class World:
         assert answer.exit_code == 0, f"{arguments}: exit {answer.exit_code}\n{answer.text}"
         return answer
 
-    def start(self, *arguments: str, output: Any = subprocess.PIPE) -> subprocess.Popen[str]:
-        """Start the installed command as a process of its own, the first of its group."""
+    def start(
+        self, *arguments: str, command: Sequence[str] = (str(COMMAND),), output: Any = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
+        """Start the installed command, or another, as a process of its own, the first of its group."""
         return subprocess.Popen(
-            [str(COMMAND), *arguments],
+            [*command, *arguments],
+            cwd=PROJECT_ROOT,
             env={**os.environ, **self.variables()},
             stdout=output,
             stderr=output,

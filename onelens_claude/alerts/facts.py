@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from onelens_claude.alerts.fact import EVERYWHERE, Fact, Severity, dollars, line, literal, named
@@ -195,40 +194,51 @@ def _budget_fact(
 
 
 _INCIDENTS = """
-select organization_id, incident_id, any_value(scope) as scope, any_value(scope_value) as scope_value,
-    min(activity_date) as first_day, max(activity_date) as last_day,
-    coalesce(sum(impact_usd) filter (metric = 'amount_usd'), max(impact_usd)) as impact_usd,
-    arg_max(kind, coalesce(abs(score), 0)) as kind,
-    arg_max(reason, coalesce(abs(score), 0)) as reason,
-    arg_max(metric, coalesce(abs(score), 0)) as metric,
-    arg_max({'actual': actual, 'expected': expected, 'low': low, 'high': high, 'score': score},
-        coalesce(abs(score), 0)) as measured,
-    bool_and(status = 'revised_away') as is_withdrawn
-from marts.cost_anomalies
-where incident_id is not null
-group by organization_id, incident_id
+with incidents as (
+    select organization_id, incident_id, any_value(scope) as scope, any_value(scope_value) as scope_value,
+        any_value(metric) as metric, min(activity_date) as first_day, max(activity_date) as last_day,
+        sum(impact_usd) as impact_usd,
+        arg_max(kind, coalesce(abs(score), 0)) as kind,
+        arg_max(reason, coalesce(abs(score), 0)) as reason,
+        arg_max({'actual': actual, 'expected': expected, 'low': low, 'high': high, 'score': score},
+            coalesce(abs(score), 0)) as measured,
+        bool_and(status = 'revised_away') as is_withdrawn
+    from marts.cost_anomalies
+    where incident_id is not null
+    group by organization_id, incident_id
+)
+select incidents.*, coalesce(email, name, user_id) as user_name
+from incidents
+left join marts.dim_claude_users as users
+    on scope in ('user', 'user_product') and incidents.organization_id = users.organization_id
+    and split_part(scope_value, '/', 1) = user_id
 """
 _ANOMALY_SEVERITY: dict[str, Severity] = {"runaway": "critical", "drop": "info", "new_model": "info"}
+_SCOPE_COLUMNS = {"user": ("user_id",), "user_product": ("user_id", "product"), "product": ("product",)}
+_SCOPE_COLUMNS |= {"model": ("model",), "organization": ()}
+_DAYS_BEFORE = dt.timedelta(days=14)
+_MONEY = "amount_usd"
 
 
 def _anomaly_facts(connection: duckdb.DuckDBPyConnection, now: dt.datetime) -> Iterator[Fact]:
+    """Yield each incident. One cause shows in several series: of a person, and of products and models, one is told."""
     if not _columns(connection, "cost_anomalies"):
         return
     for row in _rows(connection, _INCIDENTS):
         organization, scope, value = row["organization_id"], row["scope"], row["scope_value"]
         first, last, impact = row["first_day"], row["last_day"], row["impact_usd"]
-        parts = dict(zip(scope.split("_"), value.split("/", 1), strict=False)) if "_" in scope else {scope: value}
-        names = {"user": "user_id", "product": "product", "model": "model"}
-        measured = {name: None if one is None else str(one) for name, one in row["measured"].items()}
-        figures = {name: _figure(one, row["metric"]) for name, one in measured.items()}
-        worth = f" ({dollars(impact)})" if impact is not None else ""
+        is_money = row["metric"] == _MONEY
+        is_of_person = scope in {"user", "user_product"}
+        figures = {name: _figure(one, row["metric"]) for name, one in row["measured"].items() if name != "score"}
+        columns = _SCOPE_COLUMNS.get(scope, ())
         yield Fact(
             event="anomaly",
             organization_id=organization,
-            identity=(scope, value, str(row["incident_id"])),
+            identity=(scope, value, row["metric"], str(row["incident_id"])),
             severity=_ANOMALY_SEVERITY.get(row["kind"], "warning"),
             occurred_on=first,
-            title=f"{organization}: {row['kind'].replace('_', ' ')} in spend since {first}{worth}",
+            title=f"{organization}: {row['kind'].replace('_', ' ')} in {'spend' if is_money else 'tokens'}"
+            f"{_whose(row)} since {first}" + (f" ({dollars(impact)})" if impact is not None else ""),
             text="\n".join(
                 [
                     line(row["reason"] or ""),
@@ -245,24 +255,33 @@ def _anomaly_facts(connection: duckdb.DuckDBPyConnection, now: dt.datetime) -> I
                 "metric": row["metric"],
                 "first_day": str(first),
                 "last_day": str(last),
-                **measured,
+                **{name: None if one is None else str(one) for name, one in row["measured"].items()},
             },
             query=_costs(
-                organization,
-                first - dt.timedelta(days=14),
-                last,
-                {names[name]: one for name, one in parts.items() if name in names},
+                organization, first - _DAYS_BEFORE, last, dict(zip(columns, value.split("/", 1), strict=False))
             ),
             page="assets/marts/cost_anomalies",
+            group=("person", value.split("/", 1)[0]) if is_of_person else ("segments",),
+            rank=(is_money << 60) + int((impact or 0) * 100),
             is_past=last < (now - PAST_AFTER).date(),
             is_withdrawn=row["is_withdrawn"],
         )
 
 
-def _figure(value: str | None, metric: str) -> str:
+def _whose(row: Mapping[str, Any]) -> str:
+    """Return what a series is of, as a part of a sentence; nothing for the organisation, which is named anyway."""
+    if row["scope"] == "organization":
+        return ""
+    if row["scope"] in {"user", "user_product"}:
+        user, _, product = row["scope_value"].partition("/")
+        return f" of {named(row['user_name'] or user)}" + (f" on {named(product)}" if product else "")
+    return f" of {row['scope']} {named(row['scope_value'])}"
+
+
+def _figure(value: Decimal | None, metric: str) -> str:
     if value is None:
         return "unknown"
-    return dollars(Decimal(value)) if metric == "amount_usd" else f"{Decimal(value):,.0f}"
+    return dollars(value) if metric == _MONEY else f"{value:,.0f}"
 
 
 def _data_facts(connection: duckdb.DuckDBPyConnection, settings: Settings, now: dt.datetime) -> Iterator[Fact]:

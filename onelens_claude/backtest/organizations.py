@@ -95,7 +95,8 @@ class _Organization:
         usual = self.random.normal(self.random.uniform(1.9, 2.8), self.random.uniform(0.9, 1.3), self.users)
         drift = np.cumsum(self.random.normal(0, self.random.uniform(0.005, 0.012), (self.users, self.days)), axis=1)
         growth = np.log1p(self.random.uniform(0, 0.04)) * np.arange(self.days) / 30
-        return usual[:, None] + drift + growth[None, :]
+        level: Floats = usual[:, None] + drift + growth[None, :]
+        return level
 
     def _active_days(self) -> NDArray[np.bool_]:
         """Return who works when: weekends, holidays, holidays of their own, joining and leaving."""

@@ -15,7 +15,7 @@ from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.warehouse.housekeeping import tidy
 
 _RAW = dg.AssetSelection.assets(*[[GROUP, name] for name in ENDPOINTS])
-_AFTER_RAW = dg.AssetSelection.assets(*SETTINGS_KEYS) | dg.AssetSelection.groups(
+_AFTER_RAW: dg.AssetSelection = dg.AssetSelection.assets(*SETTINGS_KEYS) | dg.AssetSelection.groups(
     "staging", "intermediate", "marts", "serving"
 )
 

@@ -205,7 +205,7 @@ def test_an_incident_is_one_fact_however_many_days_it_has_and_quotes_the_marts_r
     marts.add("cost_anomalies", ANOMALY, second, ANOMALY | {"incident_id": "i2", "status": "revised_away"})
     told, gone = sorted(marts.facts("anomaly"), key=lambda one: one.is_withdrawn)
     assert (told.is_withdrawn, gone.is_withdrawn) == (False, True)
-    assert told.title == "acme: runaway in spend since 2026-11-18 ($400.00)"
+    assert told.title == "acme: runaway in spend of ada@example.com on claude_code since 2026-11-18 ($400.00)"
     assert told.text.splitlines() == [
         "person7@… spent $412 on claude_code on 18 Nov, usually $20 to $60",
         "Since 2026-11-18, up to 2026-11-19.",
@@ -214,6 +214,23 @@ def test_an_incident_is_one_fact_however_many_days_it_has_and_quotes_the_marts_r
     assert told.severity == "critical"
     assert "user_id = 'user_1' and product = 'claude_code'" in told.query
     assert marts.answers(told.query) == []
+
+
+def test_one_cause_that_shows_in_several_series_is_told_once_for_the_person_and_once_for_what_was_used(marts, receiver):
+    series = [
+        {"scope": "user", "scope_value": "user_1", "impact_usd": "380"},
+        {"scope": "user", "scope_value": "user_1", "metric": "total_tokens", "actual": "5000000", "impact_usd": "900"},
+        {},
+        {"scope": "product", "scope_value": "claude_code"},
+        {"scope": "model", "scope_value": "claude-opus-4-7", "impact_usd": "350"},
+        {"scope": "organization", "scope_value": "acme", "impact_usd": None},
+    ]
+    marts.add("cost_anomalies", *[ANOMALY | one | {"incident_id": str(n)} for n, one in enumerate(series)])
+    evaluate(marts.settings, marts.facts("anomaly"))
+    assert [one["title"] for one in receiver.alerts] == [
+        "acme: runaway in spend of ada@example.com since 2026-11-18 ($380.00)",
+        "acme: runaway in spend of product claude_code since 2026-11-18 ($372.00)",
+    ]
 
 
 def test_marts_that_are_not_built_have_nothing_to_tell(settings):

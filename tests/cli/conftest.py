@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.facts_only import build_facts_only
 from tests.organizations import NOW, organization
 from tests.worlds import scratch_folder, serving_world
 
@@ -37,6 +38,12 @@ def make_world() -> Iterator[Callable[..., World]]:
             )
 
         yield make
+
+
+@pytest.fixture
+def facts_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the jobs of this process build the two facts alone."""
+    build_facts_only(monkeypatch)
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+import pytest
+
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.cli import pulling
 from onelens_claude.cli.runs import run_job
@@ -18,8 +20,6 @@ from tests.worlds import process_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from tests.worlds import World
 
@@ -49,6 +49,7 @@ def kind(path: str, query: str) -> str:
     return f"{name} {first}"
 
 
+@pytest.mark.usefixtures("facts_only")
 def test_a_quiet_day_costs_four_probes_one_request_for_the_week_in_turn_and_the_days_own(
     make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.fake_api import Fault
+from tests.worlds import FACTS_ONLY
 
 from .conftest import FIRST, LAST, SECRET, small_organization
 
@@ -87,6 +88,7 @@ def kill_when(world: World, reached: Callable[[], bool]) -> int:
     return process.pid
 
 
+@pytest.mark.usefixtures("facts_only")
 def test_a_backfill_killed_at_several_moments_and_run_again_is_as_if_it_had_run_once(world):
     log = world.servers["acme"].api.log
 
@@ -116,7 +118,7 @@ def test_a_backfill_killed_at_several_moments_and_run_again_is_as_if_it_had_run_
 
 
 def test_two_backfills_at_the_same_time_both_end_well_with_the_truth(world):
-    both = [world.start("backfill", *RANGE), world.start("backfill", *RANGE)]
+    both = [world.start("backfill", *RANGE, command=FACTS_ONLY) for _ in range(2)]
     try:
         for process in both:
             out, err = process.communicate(timeout=240)
@@ -130,6 +132,7 @@ def test_two_backfills_at_the_same_time_both_end_well_with_the_truth(world):
     assert_status_is_clean(world)
 
 
+@pytest.mark.usefixtures("facts_only")
 def test_access_switched_off_in_the_middle_keeps_what_is_loaded_and_the_next_run_with_a_new_key_fills_the_rest(
     make_world,
 ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import duckdb
+import pytest
 
 from tests.cli.conftest import FIRST, LAST
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 RANGE = ("--from", FIRST, "--to", LAST)
 
 
+@pytest.mark.usefixtures("facts_only")
 def test_a_fact_that_does_not_add_up_to_the_total_is_not_published(world: World) -> None:
     world.good("backfill", *RANGE)
     published = world.serving.read_bytes()

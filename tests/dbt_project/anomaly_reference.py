@@ -137,8 +137,10 @@ class Reference:
         if kind == "chronic":
             excess -= max(0.0, self.peers[peer_group(series), day] - peer)
         shift = np.mean([self._shift(series, one) for one in own if day - window + 1 <= one <= day])
-        usual = [len(current) * np.exp(level + shift + times * deviation) for times in (0, -1.2816, 1.2816)]
-        return Score(float(excess / deviation), *map(float, usual), len(current), n)
+        expected, low, high = (
+            float(len(current) * np.exp(level + shift + times * deviation)) for times in (0, -1.2816, 1.2816)
+        )
+        return Score(float(excess / deviation), expected, low, high, len(current), n)
 
 
 def between(days: Mapping[int, float], first: int, last: int) -> Floats:

@@ -160,7 +160,7 @@ def test_the_scores_of_segments_agree_with_numpy_and_know_holidays_and_days_with
         "select list(distinct activity_date) from intermediate.int_daily_spend_series where organization_id = 'backtest-7'"
     )
     days = sorted(known[0])
-    got = defaultdict(dict)
+    got: dict[tuple[str, str], dict[int, float | None]] = defaultdict(dict)
     for scope, value, day, score in detected.query(
         """select scope, scope_value, activity_date, score from intermediate.int_segment_scores
         where organization_id = 'backtest-7' and metric = 'amount_usd'"""

@@ -15,12 +15,15 @@ import pytest
 import requests
 import yaml
 
+from onelens_claude.alerts.log import AlertLog
 from onelens_claude.api.endpoints import Family, endpoints_of
 from onelens_claude.fake_api import Revision
 from onelens_claude.orchestration.partitions import PARTITION_END_TAG, PARTITION_START_TAG
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.paths import PROJECT_ROOT
 from onelens_claude.settings import load_settings
+from tests.alerts.conftest import fact
+from tests.alerts.receivers import HttpReceiver, http_receiver
 from tests.organizations import organization
 from tests.worlds import process_environment, processes_of, scratch_folder, serving_world
 
@@ -74,8 +77,19 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture
-def queueing_world(world: World) -> World:
-    """Return a world whose daemon queues runs and starts none; it holds two days of cost, one revised since."""
+def hook() -> Iterator[HttpReceiver]:
+    with http_receiver() as here:
+        yield here
+
+
+@pytest.fixture
+def queueing_world(world: World, hook: HttpReceiver) -> World:
+    """Return a world whose daemon queues runs and starts none; it holds two days of cost, one revised since.
+
+    Whoever told its channel of a budget was killed before it noted that.
+    """
+    world.environment["HOOK_URL"] = hook.address
+    world.write_settings(alerts=[{"id": "hook", "kind": "webhook", "url_env": "HOOK_URL"}])
     home = world.folder / "home"
     home.mkdir()
     settings = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())
@@ -89,6 +103,9 @@ def queueing_world(world: World) -> World:
                 days = [revised, revised + dt.timedelta(days=1)]
                 onelens.landing(endpoint.name).land(endpoint, {"acme": days})
         onelens.warehouse().publish()
+        log, moment = AlertLog(onelens.settings().alerts_path), dt.datetime.now(dt.UTC)
+        log.record([fact()], onelens.settings().alerts, ["acme"], moment)
+        log.attempt("hook", [fact().alert_key], moment)
     world.servers["acme"].api.tenants[0].organization.add_revision(Revision(revised, "up"))
     return world
 
@@ -197,7 +214,9 @@ def test_the_ui_shows_the_lineage_and_a_range_launched_there_and_by_no_other_sit
     assert not [answer for answer in browser.seen if SECRET in answer]
 
 
-def test_the_sensor_in_a_real_daemon_asks_for_one_run_of_the_changed_day_and_keeps_its_cursor(queueing_world, browser):
+def test_the_sensors_in_a_real_daemon_ask_for_one_run_of_the_changed_day_and_tell_what_was_not_told(
+    queueing_world, browser, hook
+):
     sensor = {**REPOSITORY, "sensorName": "revised_days_sensor"}
     started = wait_for(
         lambda: browser.ask(
@@ -230,3 +249,5 @@ def test_the_sensor_in_a_real_daemon_asks_for_one_run_of_the_changed_day_and_kee
         return asked["sensorOrError"]["sensorState"]["typeSpecificData"]["lastCursor"]
 
     assert "acme" in wait_for(cursor, 30)
+    told = [one for body in wait_for(lambda: list(hook.posted), 90) for one in body.json["alerts"]]
+    assert [one["attempt"] for one in told if one["alert_key"] == fact().alert_key] == [2]
