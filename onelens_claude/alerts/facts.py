@@ -19,6 +19,7 @@ from onelens_claude.states import EndpointState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from decimal import Decimal
 
     import duckdb
 

@@ -1,6 +1,5 @@
-"""How often the anomaly alerts and the forecast are right, measured on organisations where the answer is known.
+"""The production models over daily spend that is not the warehouse's, such as made-up people of whom all is known.
 
-What is here: made-up organisations (`organizations.py`), somebody's files (`files.py`), the production models over
-either (`running.py`), comparing what they say with what was put in (`scoring.py`).
-What to add here: another measure, another baseline. What must not go here: a rule of detection; the models have them.
+What is here: made-up organisations (`organizations.py`), and the production models over them (`running.py`).
+What to add here: somebody else's data. What must not go here: a rule of detection; the models have them.
 """

@@ -4,7 +4,7 @@ Each seed is an organisation of its own kind: how noisy, how regular, how fast g
 Nothing here is near money: amounts are rounded to cents once they are made, and only ever read by a backtest.
 
 What is here: spend per user, product, model and day, and what was put into it. What to add here: another kind of event.
-What must not go here: the models (`dbt_project`), scoring (`scoring.py`).
+What must not go here: the models (`dbt_project`).
 """
 
 from __future__ import annotations

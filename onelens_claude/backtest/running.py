@@ -4,7 +4,7 @@ The models read one table of daily series (`int_daily_spend_series`) and the set
 rest. Windows look back only, so one run says what each day would have said on its evening.
 
 What is here: the tables that the models read, and the run. What to add here: a model that the backtest reads.
-What must not go here: scoring (`scoring.py`), rules of detection (`dbt_project/models/intermediate/anomalies`).
+What must not go here: rules of detection (`dbt_project/models/intermediate/anomalies`).
 """
 
 from __future__ import annotations

@@ -282,12 +282,22 @@ def test_money_is_decimal_in_every_schema(built: Built) -> None:
         assert kind == widths.get(unit, kind), (schema, table, column)
 
 
-def test_doubles_are_rates_and_utilisation_only(built: Built) -> None:
+def test_doubles_are_rates_utilisation_and_the_statistics_of_anomalies_only(built: Built) -> None:
     names = built.query(
-        "select distinct column_name from information_schema.columns where data_type in ('DOUBLE', 'FLOAT', 'REAL')"
+        """select table_name, column_name from information_schema.columns
+        where data_type in ('DOUBLE', 'FLOAT', 'REAL')"""
     )
     allowed = ("_rate", "_utilisation")
-    assert [name for (name,) in names if not name.endswith(allowed)] == []
+    others = {one for one in names if not one[1].endswith(allowed)}
+    figures = {"score", "expected", "low", "high", "deviation"}
+    assert others == {
+        *(("int_person_scores", name) for name in figures - {"deviation"}),
+        *(("int_segment_scores", name) for name in figures),
+        *(("int_anomaly_days", name) for name in figures - {"deviation"}),
+        ("int_anomaly_drivers", "excess"),
+        ("int_anomaly_descriptions", "score"),
+        ("cost_anomalies", "score"),
+    }
 
 
 def test_every_model_and_column_is_described_and_every_mart_has_a_contract(stages: dict[str, Built], dbt: Dbt) -> None:
@@ -319,8 +329,9 @@ def test_every_mart_of_days_or_months_says_how_final_it_is(built: Built) -> None
         """select table_name from information_schema.tables where table_schema = 'marts'
         except select table_name from information_schema.columns where column_name = 'finality'"""
     )
-    # who and what there is, and who is idle as of a date
+    # who and what there is, who is idle as of a date, and who was told
     assert {name for (name,) in without} == {
+        "alert_log",
         "dim_claude_organizations",
         "dim_claude_users",
         "idle_seats",

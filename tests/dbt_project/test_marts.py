@@ -96,6 +96,7 @@ def test_an_incremental_build_equals_a_full_refresh_row_by_row(stages: dict[str,
 def test_every_incremental_model_kept_the_days_that_no_new_pull_touched(stages: dict[str, Built], dbt: Dbt) -> None:
     """So that the comparison with a full refresh compares something, for each of them and in an old month too."""
     models = dbt.incremental_models()
+    del models["intermediate.int_person_scores"]  # nobody here has a history; test_anomalies.py builds it twice
     assert len(models) > 15
     for model, columns in models.items():
         period = "month" if "month" in columns else "activity_date"

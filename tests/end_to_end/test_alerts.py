@@ -18,14 +18,16 @@ def test_a_backfill_is_one_message_with_one_summary_an_organisation_of_what_was_
     backfill, _ = bodies
     ids = {"acme", "globex", "umbrella", "initech"}
     past = [one for one in backfill if "in one summary" in one["title"]]
-    assert {one["event"] for one in backfill} == {"budget"}
-    assert len(past) == len({one["organization_id"] for one in past}) == len(ids)
+    assert {one["event"] for one in backfill} == {"budget", "anomaly"}
+    summaries = Counter((one["event"], one["organization_id"]) for one in past)
+    assert set(summaries.values()) == {1}
+    assert {organization for event, organization in summaries if event == "budget"} == ids
     crossed = loaded.rows(
         """select count(*) as past from marts.budget_crossings
         where period_start < '2026-11-01' and organization_id = 'acme'""",
         path=loaded.folder / "data" / "first.duckdb",
     )
-    (of_acme,) = (one for one in past if one["organization_id"] == "acme")
+    (of_acme,) = (one for one in past if (one["event"], one["organization_id"]) == ("budget", "acme"))
     assert of_acme["data"]["count"] == crossed[0]["past"]
 
 

@@ -65,7 +65,7 @@ with
     )
 
 select
-    dated.organization_id,
+    organization_id,
     activity_date,
     scope,
     scope_value,
@@ -79,7 +79,7 @@ select
     score,
     impact_usd,
     'up' as direction,
-    md5(concat_ws('|', dated.organization_id, scope, scope_value, metric, incident_start)) as incident_id,
+    md5(concat_ws('|', organization_id, scope, scope_value, metric, incident_start)) as incident_id,
     incident_start,
     coalesce(incident_end, activity_date) as incident_end,
     reason,
@@ -89,6 +89,8 @@ select
         when newest_date - incident_end <= 3
         then 'open'
         else 'resolved'
-    end as status
+    end as status,
+    days.finality
 from dated
-left join newest_days on dated.organization_id = newest_days.organization_id
+left join newest_days using (organization_id)
+left join {{ ref("int_budget_days") }} as days using (organization_id, activity_date)
