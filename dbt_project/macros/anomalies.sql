@@ -2,8 +2,8 @@
 {% macro usd_text(amount) -%}
     case
         when {{ amount }} >= 10
-        then format('${:,}', cast(round({{ amount }}) as bigint))
-        else format('${:.2f}', cast({{ amount }} as double))
+        then format('${:,}', cast({{ amount }} as bigint))
+        else '$' || cast({{ amount }} as decimal(36, 2))
     end
 {%- endmacro %}
 
@@ -12,7 +12,7 @@
     case
         when {{ metric }} = 'amount_usd'
         then {{ usd_text(amount) }}
-        else format('{:.1f} million tokens', cast({{ amount }} as double) / 1000000)
+        else cast(cast({{ amount }} as decimal(36, 2)) * 0.000001 as decimal(36, 1)) || ' million tokens'
     end
 {%- endmacro %}
 

@@ -294,7 +294,6 @@ def test_doubles_are_rates_utilisation_and_the_statistics_of_anomalies_only(buil
         *(("int_person_scores", name) for name in figures - {"deviation"}),
         *(("int_segment_scores", name) for name in figures),
         *(("int_anomaly_days", name) for name in figures - {"deviation"}),
-        ("int_anomaly_drivers", "excess"),
         ("int_anomaly_descriptions", "score"),
         ("cost_anomalies", "score"),
     }

@@ -1,33 +1,9 @@
 with
     scores as (
-        select
-            organization_id,
-            scope,
-            scope_value,
-            metric,
-            activity_date,
-            kind,
-            window_days,
-            actual,
-            expected,
-            low,
-            high,
-            score
+        select * exclude (active_days, level_days, built_through_sequence)
         from {{ ref("int_person_scores") }}
         union all by name
-        select
-            organization_id,
-            scope,
-            scope_value,
-            metric,
-            activity_date,
-            'spike' as kind,
-            1 as window_days,
-            actual,
-            expected,
-            low,
-            high,
-            score
+        select * exclude (level_days, deviation), 'spike' as kind, 1 as window_days
         from {{ ref("int_segment_scores") }}
     )
 

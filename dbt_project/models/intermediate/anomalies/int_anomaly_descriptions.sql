@@ -1,13 +1,13 @@
 {%- set key = "organization_id, scope, scope_value, metric, activity_date, kind" %}
 
 with
-    -- what a token cost the organisation in the four weeks before
-    token_prices as (
+    -- what tokens cost the organisation in the four weeks before
+    spend_before as (
         select
             organization_id,
             activity_date,
-            cast(sum(amount_usd) over before as double)
-            / nullif(sum(total_tokens) over before, 0) as usd_per_token
+            sum(amount_usd) over before as amount_usd,
+            sum(total_tokens) over before as total_tokens
         from {{ ref("int_daily_spend_series") }}
         where scope = 'organization' and is_complete
         window
@@ -15,6 +15,25 @@ with
                 partition by organization_id
                 order by activity_date range between interval 28 days preceding and interval 1 day preceding
             )
+    ),
+
+    token_prices as (
+        select
+            organization_id,
+            activity_date,
+            {{ divide_rounded("amount_usd", "total_tokens") }} as usd_per_token
+        from spend_before
+    ),
+
+    -- the one step from statistics to amounts
+    rounded as (
+        select
+            * replace (
+                cast(cast(expected as decimal(36, 2)) as decimal(38, 14)) as expected,
+                cast(cast(low as decimal(36, 2)) as decimal(38, 14)) as low,
+                cast(cast(high as decimal(36, 2)) as decimal(38, 14)) as high
+            )
+        from {{ ref("int_anomaly_days") }}
     ),
 
     people as (
@@ -34,7 +53,7 @@ with
     named as (
         select
             days.*,
-            cast(actual as double) - expected as excess,
+            actual - expected as excess,
             case
                 when scope in ('user', 'user_product') then coalesce(person, user_id) else organizations.name
             end as who,
@@ -44,7 +63,7 @@ with
                 when scope in ('product', 'model')
                 then scope_value
             end as on_what
-        from {{ ref("int_anomaly_days") }} as days
+        from rounded as days
         left join {{ ref("dim_claude_organizations") }} as organizations using (organization_id)
         left join people using (organization_id, user_id)
     )
@@ -62,14 +81,14 @@ select
     end as kind,
     window_days,
     actual,
-    cast(cast(expected as decimal(36, 2)) as decimal(38, 14)) as expected,
-    cast(cast(low as decimal(36, 2)) as decimal(38, 14)) as low,
-    cast(cast(high as decimal(36, 2)) as decimal(38, 14)) as high,
+    expected,
+    low,
+    high,
     score,
     case
         metric
         when 'amount_usd'
-        then cast(actual - cast(expected as decimal(36, 2)) as decimal(38, 14))
+        then named.excess
         else cast(cast(named.excess * usd_per_token as decimal(36, 2)) as decimal(38, 14))
     end as impact_usd,
     coalesce(who, organization_id) || case

@@ -16,7 +16,7 @@ with
                 product,
                 model,
                 speed,
-                cast({{ column }} as double) as amount
+                cast({{ column }} as decimal(38, 14)) as amount
             from {{ relation }}
             where attribution = 'user' {{ "union all" if not loop.last }}
         {% endfor %}
@@ -28,11 +28,9 @@ with
             product,
             model,
             speed,
-            sum(case when line_date > activity_date - window_days then amount else 0 end)
-            -- the window's days at the pace of the 56 days before it
-            - sum(case when line_date <= activity_date - window_days then amount else 0 end)
-            * any_value(window_days)
-            / 56 as excess
+            any_value(window_days) as window_days,
+            sum(case when line_date > activity_date - window_days then amount else 0 end) as amount,
+            sum(case when line_date <= activity_date - window_days then amount else 0 end) as amount_before
         from people
         inner join lines using (organization_id, user_id, metric)
         where
@@ -54,7 +52,7 @@ with
             product,
             model,
             unnest(['amount_usd', 'total_tokens']) as metric,
-            unnest([cast(amount_cents as double) / 100, cast(total_tokens as double)]) as amount
+            unnest([{{ cents_to_usd("amount_cents") }}, cast(total_tokens as decimal(38, 14))]) as amount
         from {{ ref("int_user_spend_lines") }}
     ),
 
@@ -62,8 +60,8 @@ with
         select
             {{ key }},
             member_id,
-            sum(case when line_date = activity_date then amount else 0 end)
-            - sum(case when line_date < activity_date then amount else 0 end) / 30 as excess
+            sum(case when line_date = activity_date then amount else 0 end) as amount,
+            sum(case when line_date < activity_date then amount else 0 end) as amount_before
         from segments
         inner join members using (organization_id, metric)
         where
@@ -71,18 +69,30 @@ with
             and (scope <> 'product' or product = scope_value)
             and (scope <> 'model' or model = scope_value)
         group by {{ key }}, member_id
+    ),
+
+    -- beyond the window's days at the pace of the days before it
+    excesses as (
+        select
+            {{ key }},
+            product,
+            model,
+            speed,
+            cast(null as varchar) as driving_user_id,
+            amount - cast(
+                {{ divide_rounded("amount_before", "56", multiplier="window_days") }} as decimal(38, 14)
+            ) as excess
+        from parts
+        union all by name
+        select
+            {{ key }},
+            member_id as driving_user_id,
+            amount - cast({{ divide_rounded("amount_before", "30") }} as decimal(38, 14)) as excess
+        from member_parts
     )
 
-select {{ key }}, product, model, speed, cast(null as varchar) as driving_user_id, excess
-from parts
-qualify row_number() over (partition by {{ key }} order by excess desc, product, model, speed) = 1
-union all
-select
-    {{ key }},
-    cast(null as varchar) as product,
-    cast(null as varchar) as model,
-    cast(null as varchar) as speed,
-    member_id as driving_user_id,
-    excess
-from member_parts
-qualify row_number() over (partition by {{ key }} order by excess desc, member_id) = 1
+select *
+from excesses
+qualify
+    row_number() over (partition by {{ key }} order by excess desc, product, model, speed, driving_user_id)
+    = 1

@@ -19,33 +19,10 @@ select
     avg(log_own) over before_42 as mean_before_42
 from {{ ref("int_own_spend") }}
 window
-    before as (
-        partition by organization_id, scope, scope_value, metric
-        order by day_number
-        range between 56 preceding and 1 preceding
-    ),
-    last_7 as (
-        partition by organization_id, scope, scope_value, metric
-        order by day_number
-        range between 6 preceding and current row
-    ),
-    before_7 as (
-        partition by organization_id, scope, scope_value, metric
-        order by day_number
-        range between 63 preceding and 7 preceding
-    ),
-    last_28 as (
-        partition by organization_id, scope, scope_value, metric
-        order by day_number
-        range between 27 preceding and current row
-    ),
-    last_42 as (
-        partition by organization_id, scope, scope_value, metric
-        order by day_number
-        range between 41 preceding and current row
-    ),
-    before_42 as (
-        partition by organization_id, scope, scope_value, metric
-        order by day_number
-        range between 98 preceding and 42 preceding
-    )
+    series as (partition by organization_id, scope, scope_value, metric order by day_number),
+    before as (series range between 56 preceding and 1 preceding),
+    last_7 as (series range between 6 preceding and current row),
+    before_7 as (series range between 63 preceding and 7 preceding),
+    last_28 as (series range between 27 preceding and current row),
+    last_42 as (series range between 41 preceding and current row),
+    before_42 as (series range between 98 preceding and 42 preceding)

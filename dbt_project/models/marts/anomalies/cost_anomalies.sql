@@ -18,20 +18,7 @@ with
         {% if before %}
             union all by name
             select
-                organization_id,
-                activity_date,
-                scope,
-                scope_value,
-                metric,
-                kind,
-                window_days,
-                actual,
-                expected,
-                low,
-                high,
-                score,
-                impact_usd,
-                reason,
+                * exclude (direction, incident_id, incident_start, incident_end, status, finality),
                 false as is_raised
             from {{ before }}
             anti join described using ({{ key }})
