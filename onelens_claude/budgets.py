@@ -18,19 +18,20 @@ Scope = Literal["organization", "user", "product", "model"]
 _LATER_SCOPES = {"team", "provider"}
 
 
-def _exact_amount(value: object) -> Decimal:
+def exact_amount(value: object, *, may_be_zero: bool = False) -> Decimal:
     """Return dollars and whole cents; a YAML float has lost digits before anyone sees it."""
     if isinstance(value, float):
         raise ValueError('is a float, and money is exact; write it in quotes, such as "25000.00"')  # noqa: TRY004
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError('must be an amount in US dollars in quotes, such as "25000.00"')  # noqa: TRY004
-    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,2})?", str(value)) or not Decimal(value):
-        raise ValueError(f'{value!r} is not an amount above 0 in US dollars and whole cents, such as "25000.00"')
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,2})?", str(value)) or not (Decimal(value) or may_be_zero):
+        least = "" if may_be_zero else "above 0 "
+        raise ValueError(f'{value!r} is not an amount {least}in US dollars and whole cents, such as "25000.00"')
     return Decimal(value)
 
 
-Amount = Annotated[Decimal, BeforeValidator(_exact_amount)]
-"""US dollars of the settings, exact."""
+Amount = Annotated[Decimal, BeforeValidator(exact_amount)]
+"""US dollars of the settings, exact and above 0."""
 
 
 class Budget(BaseModel):

@@ -11,13 +11,14 @@ import os
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from onelens_claude.budgets import EACH
+from onelens_claude.budgets import EACH, exact_amount
 from onelens_claude.errors import SettingsError
 
 Event = Literal["budget", "anomaly", "data_quality", "run_failure", "key_rotation"]
@@ -37,12 +38,6 @@ def _address(value: str) -> str:
     if not re.fullmatch(_ADDRESS, value):
         raise ValueError(f"{value!r} is not a mail address")
     return value
-
-
-def _amount(value: object) -> Decimal:
-    if isinstance(value, float | bool) or not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,2})?", str(value)):
-        raise ValueError('must be an amount in US dollars in quotes, such as "50.00"')
-    return Decimal(str(value))
 
 
 def web_address(value: str, *, show: bool = True) -> str:
@@ -138,7 +133,7 @@ class Channel(_Section):
         "key_rotation",
     )
     organizations: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = (EACH,)
-    min_impact_usd: Annotated[Decimal, BeforeValidator(_amount)] = Decimal(0)
+    min_impact_usd: Annotated[Decimal, BeforeValidator(partial(exact_amount, may_be_zero=True))] = Decimal(0)
     quiet_hours: str | None = None
 
     @field_validator("sender")

@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,13 @@ import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 
 from onelens_claude.folders import beside
-from onelens_claude.warehouse.connections import connect
+from onelens_claude.warehouse.connections import connect_when_free
 from onelens_claude.warehouse.files import WRITER_PROCESS
 
 if TYPE_CHECKING:
     from dbt.adapters.duckdb.credentials import DuckDBCredentials
 
-_ATTEMPTS = 5
+_OPEN_SECONDS, _TOLD_AFTER = 15.0, 1.0
 _LOOK_SECONDS = 0.2
 
 
@@ -41,21 +42,13 @@ class Plugin(BasePlugin):
             threading.Thread(target=_end_with, args=(int(writer),), daemon=True).start()
 
     def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:
-        """Name the file and where to spill; wait up to 15 s for a program that takes a look at the file.
-
-        After the last attempt, dbt meets the error itself.
-        """
+        """Name the file and where to spill; wait up to 15 s for a program that takes a look at the file."""
         (attached,) = creds.attach or []
         attached.path = os.environ.get("ONELENS_WAREHOUSE") or attached.path
         path = Path(attached.path)
         config["temp_directory"] = str(beside(path, ".tmp"))
-        for attempt in range(_ATTEMPTS - 1):
-            try:
-                connect(path).close()
-            except duckdb.IOException:
-                time.sleep(2**attempt)
-            else:
-                return
+        with suppress(duckdb.Error):  # dbt meets the error itself
+            connect_when_free(path, seconds=_OPEN_SECONDS, told_after=_TOLD_AFTER).close()
 
 
 def _end_with(parent: int) -> None:

@@ -14,7 +14,7 @@ from onelens_claude.orchestration.assets.alerts import build_alerts
 from onelens_claude.orchestration.assets.dbt import build_dbt_assets, build_dbt_resource, dbt_project
 from onelens_claude.orchestration.assets.raw import build_ledger_assets, build_raw_assets
 from onelens_claude.orchestration.assets.serving import build_serving_copy
-from onelens_claude.orchestration.checks import build_anomaly_check, build_checks
+from onelens_claude.orchestration.checks import build_checks
 from onelens_claude.orchestration.dead_runs import tags_its_run
 from onelens_claude.orchestration.jobs import build_jobs
 from onelens_claude.orchestration.resources import DBT_RESOURCE, ONELENS_RESOURCE, Onelens
@@ -44,11 +44,8 @@ def build_defs(
     name (`onelens`, `dbt`, `duckdb`), so that tests need no monkeypatching.
     """
     project = dbt_project()
-    checks = build_checks() if asset_checks is None else list(asset_checks)
     if assets is None:
         dbt_models = build_dbt_assets(project)
-        if asset_checks is None and dg.AssetKey(["marts", "cost_anomalies"]) in dbt_models.keys:
-            checks.append(build_anomaly_check())
         marts = sorted(key for key in dbt_models.keys if key.path[0] == "marts")
         assets = [
             *build_raw_assets(),
@@ -67,7 +64,7 @@ def build_defs(
         resources[ONELENS_RESOURCE] = tags_its_run(resources[ONELENS_RESOURCE])
     return dg.Definitions(
         assets=list(assets),
-        asset_checks=checks,
+        asset_checks=list(build_checks() if asset_checks is None else asset_checks),
         jobs=list(build_jobs() if jobs is None else jobs),
         schedules=list(SCHEDULES if schedules is None else schedules),
         sensors=list(SENSORS if sensors is None else sensors),

@@ -67,8 +67,8 @@ class DamagedCopyError(WarehouseError):
     """The serving copy cannot be read; the next publication makes it anew."""
 
 
-class BacktestError(OnelensError):
-    """The data of a backtest cannot be read, or the models do not run over it."""
+class DbtError(OnelensError):
+    """A dbt command outside a run failed."""
 
 
 class StoppedError(OnelensError):

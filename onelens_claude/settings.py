@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from onelens_claude.api.endpoints import ENDPOINTS, FIRST_DAY, Endpoint
 from onelens_claude.budgets import EACH, Amount, Budget
-from onelens_claude.channels import LOOPBACK, Channel, check_channels
+from onelens_claude.channels import Channel, check_channels, web_address
 from onelens_claude.errors import SettingsError
 from onelens_claude.folders import Beside, beside
 from onelens_claude.paths import EXAMPLE_SETTINGS, IS_CHECKOUT, command, working_folder
@@ -85,11 +85,7 @@ class Organization(_Section):
         parts = urlsplit(value)
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("must be scheme, host and port only")
-        if not parts.hostname or parts.scheme not in {"https", "http"}:
-            raise ValueError(f"{value!r} is not an http(s) address")
-        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-            raise ValueError("must be https (http is accepted for loopback addresses only)")
-        return value.rstrip("/")
+        return web_address(value).rstrip("/")
 
     @field_validator("api_key_env")
     @classmethod

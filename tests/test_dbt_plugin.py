@@ -42,7 +42,7 @@ def test_dbt_opens_the_file_of_the_environment_and_spills_beside_it(tmp_path, mo
 def test_a_file_that_is_open_for_a_moment_is_waited_for_and_no_longer(tmp_path, monkeypatch, seconds, is_free):
     path = tmp_path / "w.duckdb"
     connect(path).close()
-    monkeypatch.setattr(dbt_plugin, "_ATTEMPTS", 2)  # one second
+    monkeypatch.setattr(dbt_plugin, "_OPEN_SECONDS", 1.5)
     with subprocess.Popen([sys.executable, "-c", HOLD, str(path), seconds], stdout=subprocess.PIPE) as holder:
         assert holder.stdout
         holder.stdout.readline()

@@ -20,7 +20,7 @@ ROOMS = (
     ("channels",),
     ("settings",),
     ("warehouse",),
-    ("landing", "frames"),
+    ("dbt_command", "landing", "frames"),
     ("backtest", "ledger"),
     ("alerts",),
     ("dbt_plugin", "orchestration"),

@@ -16,6 +16,7 @@ from onelens_claude.alerts.fact import EVERYWHERE, Fact, Severity, dollars, line
 from onelens_claude.errors import OnelensError
 from onelens_claude.ledger.status import all_statuses, in_spans, without_place
 from onelens_claude.states import EndpointState
+from onelens_claude.warehouse.connections import dicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,12 +52,6 @@ def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> set[str]:
     return {name for (name,) in rows}
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
-    result = connection.execute(sql)
-    names = [column[0] for column in result.description or []]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-
-
 _CROSSINGS = """
 select crossings.*, spent_usd, percent_used, status, provisional_day_count, unknown_day_count, first_unknown_date,
     coalesce(users.email, users.name) as user_name
@@ -79,7 +74,7 @@ def _budget_facts(connection: duckdb.DuckDBPyConnection, now: dt.datetime) -> It
     standing = _columns(connection, "budget_status")
     if not standing or not _columns(connection, "budget_crossings"):
         return
-    for row in _rows(connection, _CROSSINGS):
+    for row in dicts(connection, _CROSSINGS):
         percent = row["threshold_percent"]
         since = (
             f"{percent} % was reached on {row['crossed_on']} (known since {row['first_known_at']:%Y-%m-%d %H:%M} UTC)."
@@ -97,7 +92,7 @@ def _budget_facts(connection: duckdb.DuckDBPyConnection, now: dt.datetime) -> It
         )
     # a budget may have no threshold at 100 %, and its limit is news all the same
     beyond = f"status = 'exceeded' and coalesce(threshold_crossed, 0) < {_WHOLE}"
-    for row in _rows(connection, _BEYOND_LIMIT.format(condition=beyond)):
+    for row in dicts(connection, _BEYOND_LIMIT.format(condition=beyond)):
         yield _budget_fact(
             row,
             now,
@@ -110,7 +105,7 @@ def _budget_facts(connection: duckdb.DuckDBPyConnection, now: dt.datetime) -> It
         )
     if "forecast_usd" not in standing:
         return
-    for row in _rows(connection, _BEYOND_LIMIT.format(condition="status = 'forecast_exceeded'")):
+    for row in dicts(connection, _BEYOND_LIMIT.format(condition="status = 'forecast_exceeded'")):
         low, high = row.get("forecast_low_usd"), row.get("forecast_high_usd")
         span = f", likely {dollars(low)} to {dollars(high)}" if low is not None and high is not None else ""
         yield _budget_fact(
@@ -214,7 +209,7 @@ left join marts.dim_claude_users as users
     on scope in ('user', 'user_product') and incidents.organization_id = users.organization_id
     and split_part(scope_value, '/', 1) = user_id
 """
-_ANOMALY_SEVERITY: dict[str, Severity] = {"runaway": "critical", "drop": "info", "new_model": "info"}
+_ANOMALY_SEVERITY: dict[str, Severity] = {"runaway": "critical"}
 _SCOPE_COLUMNS = {"user": ("user_id",), "user_product": ("user_id", "product"), "product": ("product",)}
 _SCOPE_COLUMNS |= {"model": ("model",), "organization": ()}
 _DAYS_BEFORE = dt.timedelta(days=14)
@@ -225,7 +220,7 @@ def _anomaly_facts(connection: duckdb.DuckDBPyConnection, now: dt.datetime) -> I
     """Yield each incident. One cause shows in several series: of a person, and of products and models, one is told."""
     if not _columns(connection, "cost_anomalies"):
         return
-    for row in _rows(connection, _INCIDENTS):
+    for row in dicts(connection, _INCIDENTS):
         organization, scope, value = row["organization_id"], row["scope"], row["scope_value"]
         first, last, impact = row["first_day"], row["last_day"], row["impact_usd"]
         is_money = row["metric"] == _MONEY

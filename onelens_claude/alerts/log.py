@@ -9,14 +9,13 @@ longer than that, so that people can look while a message is on its way.
     api_keys    when the SHA-256 of an organisation's key was first seen
 
 What is here: the file, its lock, and every change of it. What to add here: another thing to remember.
-What must not go here: sending (`sending.py`), and when (`delivery.py`).
+What must not go here: which channel is told of what (`folding.py`), sending (`sending.py`), and when (`delivery.py`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -24,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from filelock import FileLock, Timeout
 
-from onelens_claude.alerts.fact import EVERYWHERE, SEVERITIES, Fact, dollars
-from onelens_claude.budgets import EACH
+from onelens_claude.alerts.fact import SEVERITIES, Fact
+from onelens_claude.alerts.folding import Told, corrections_of, folded, is_for
 from onelens_claude.clock import naive_utc
 from onelens_claude.errors import WarehouseError
 from onelens_claude.folders import beside
-from onelens_claude.warehouse.connections import connect, transaction
+from onelens_claude.warehouse.connections import connect_when_free, dicts, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,9 +39,7 @@ if TYPE_CHECKING:
 GIVEN_UP_AFTER = dt.timedelta(days=7)
 _FIRST_BACKOFF = dt.timedelta(minutes=1)
 _LONGEST_BACKOFF = dt.timedelta(hours=6)
-_OPEN_SECONDS = 15.0
-_NAMED_IN_SUMMARY = 10
-_HELD_BY_ANOTHER = "Could not set lock on file"
+_OPEN_SECONDS, _TOLD_AFTER = 15.0, 1.0
 _TABLES = """
 create table if not exists facts (
     alert_key varchar primary key,
@@ -165,11 +162,11 @@ class AlertLog:
                 wanted = {
                     key: fact
                     for key, fact in keyed.items()
-                    if (key, channel.id) not in told and not fact.is_withdrawn and _is_for(channel, fact, organizations)
+                    if (key, channel.id) not in told and not fact.is_withdrawn and is_for(channel, fact, organizations)
                 }
-                corrections = _corrections(keyed, channel.id, told, now)
+                corrections = corrections_of(keyed, channel.id, told, now)
                 wanted |= corrections
-                leaders, leader_of = _folded(wanted, now)
+                leaders, leader_of = folded(wanted, now)
                 made |= corrections | leaders
                 deliveries += [
                     {"alert_key": key, "channel": channel.id, "told_in": leader_of.get(key)}
@@ -233,7 +230,7 @@ class AlertLog:
             waits = connection.execute(
                 "select 1 from channels where channel = ? and next_attempt_at > ?", [channel, naive_utc(now)]
             ).fetchone()
-            rows = _dicts(
+            rows = dicts(
                 connection,
                 """select alert_key, event, organization_id, severity, occurred_on, title, text, query, page,
                     impact_usd, data, correction_of, attempts
@@ -302,7 +299,7 @@ class AlertLog:
         with self._reading() as connection:
             if connection is None:
                 return []
-            return _dicts(connection, _LOG)
+            return dicts(connection, _LOG)
 
     def first_seen_since(self, moment: dt.datetime, event: str) -> list[str]:
         """Return the titles of facts of an event that were first seen at or after a moment."""
@@ -350,16 +347,12 @@ class AlertLog:
 
     @contextmanager
     def _open(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open the file, waiting for another process that has it open for a moment."""
-        deadline = time.monotonic() + _OPEN_SECONDS
-        while True:
-            try:
-                connection = connect(self.path, read_only=read_only)
-                break
-            except duckdb.Error as error:
-                if _HELD_BY_ANOTHER not in str(error) or time.monotonic() > deadline:
-                    raise self._unusable(error) from None
-                time.sleep(0.05)
+        try:
+            connection = connect_when_free(
+                self.path, seconds=_OPEN_SECONDS, told_after=_TOLD_AFTER, read_only=read_only
+            )
+        except duckdb.Error as error:
+            raise self._unusable(error) from None
         try:
             yield connection
         finally:
@@ -379,111 +372,11 @@ def show(connection: duckdb.DuckDBPyConnection, rows: Sequence[Mapping[str, Any]
         _insert(connection, "claude_raw.alert_log", rows)
 
 
-def _told(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, Any]]:
+def _told(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], Told]:
     rows = connection.execute(
-        "select alert_key, channel, status, title, first_seen_at from deliveries join facts using (alert_key)"
+        "select alert_key, channel, status = 'sent', title, first_seen_at from deliveries join facts using (alert_key)"
     ).fetchall()
-    return {
-        (key, channel): {"status": status, "title": title, "first_seen_at": seen}
-        for key, channel, status, title, seen in rows
-    }
-
-
-def _is_for(channel: Channel, fact: Fact, organizations: Sequence[str]) -> bool:
-    """Tell whether a channel is told of a fact. An impact that is not known is never too small."""
-    if fact.event not in channel.events:
-        return False
-    if fact.impact_usd is not None and abs(fact.impact_usd) < channel.min_impact_usd:
-        return False
-    if EACH in channel.organizations:
-        return True
-    if fact.organization_id == EVERYWHERE:  # it may name any organisation
-        return set(organizations) <= set(channel.organizations)
-    return fact.organization_id in channel.organizations
-
-
-def _corrections(
-    keyed: Mapping[str, Fact], channel: str, told: Mapping[tuple[str, str], Mapping[str, Any]], now: dt.datetime
-) -> dict[str, Fact]:
-    """Return one correction for each fact that this channel was told and that is revised away."""
-    found = {}
-    for key, fact in keyed.items():
-        before = told.get((key, channel))
-        if not fact.is_withdrawn or before is None or before["status"] != "sent":
-            continue
-        correction = replace(
-            fact,
-            identity=(*fact.identity, "correction"),
-            severity="info",
-            occurred_on=now.date(),
-            title=f"Correction: {before['title']}: this no longer holds",
-            text=f"The API has restated days since this was seen on {before['first_seen_at']:%Y-%m-%d}.\n{fact.text}",
-            is_withdrawn=False,
-            is_past=False,
-            correction_of=key,
-        )
-        if (correction.alert_key, channel) not in told:
-            found[correction.alert_key] = correction
-    return found
-
-
-def _folded(wanted: Mapping[str, Fact], now: dt.datetime) -> tuple[dict[str, Fact], dict[str, str]]:
-    """Return the summaries to add, and for each fact that another speaks for, the key of that one."""
-    summaries: dict[str, Fact] = {}
-    leader_of: dict[str, str] = {}
-    past: dict[tuple[str, str], dict[str, Fact]] = {}
-    groups: dict[tuple[str, ...], dict[str, Fact]] = {}
-    for key, fact in wanted.items():
-        if fact.is_past:
-            past.setdefault((fact.organization_id, fact.event), {})[key] = fact
-        elif fact.group:
-            kind = "correction" if fact.correction_of else "fact"
-            groups.setdefault((fact.organization_id, fact.event, kind, *fact.group), {})[key] = fact
-    for members in groups.values():
-        leader = max(members, key=lambda key: (members[key].rank, key))
-        leader_of |= {key: leader for key in members if key != leader}
-    for members in past.values():
-        if len(members) > 1:
-            summary = _summary(members, now)
-            summaries[summary.alert_key] = summary
-            leader_of |= dict.fromkeys(members, summary.alert_key)
-    return summaries, leader_of
-
-
-def _summary(members: Mapping[str, Fact], now: dt.datetime) -> Fact:
-    """Return one fact that speaks for what is long over: what a first run or a backfill brings."""
-    facts = sorted(
-        members.values(), key=lambda one: (SEVERITIES.index(one.severity), one.impact_usd or 0, one.title), reverse=True
-    )
-    first = facts[0]
-    days = sorted(fact.occurred_on for fact in facts)
-    named = [
-        f"- {fact.title}" + (f" ({dollars(fact.impact_usd)})" if fact.impact_usd is not None else "")
-        for fact in facts[:_NAMED_IN_SUMMARY]
-    ]
-    more = len(facts) - len(named)
-    return replace(
-        first,
-        identity=("summary", *sorted(members)),
-        severity="info",
-        occurred_on=now.date(),
-        title=f"{first.organization_id}: {len(facts)} past {first.event.replace('_', ' ')} alerts, "
-        f"{days[0]} to {days[-1]}, in one summary",
-        text="\n".join(
-            [
-                "They were over when they were first seen, for instance by a backfill, and are not told one by one.",
-                *named,
-                *([f"and {more} more: `onelens-claude alerts list`"] if more else []),
-            ]
-        ),
-        impact_usd=None,
-        data={"count": len(facts), "first_day": str(days[0]), "last_day": str(days[-1])},
-        query=f"from marts.alert_log where organization_id = '{first.organization_id}' and event = '{first.event}' "
-        "order by occurred_on",
-        page="assets/marts/alert_log",
-        group=(),
-        is_past=False,
-    )
+    return {(key, channel): Told(*row) for key, channel, *row in rows}
 
 
 def _forget_untold(connection: duckdb.DuckDBPyConnection, ended: Sequence[str]) -> None:
@@ -496,12 +389,6 @@ def _forget_untold(connection: duckdb.DuckDBPyConnection, ended: Sequence[str]) 
         "and status in ('pending', 'held') and attempts = 0",
         {"ended": list(ended)},
     )
-
-
-def _dicts(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-    result = connection.execute(sql, list(parameters))
-    names = [column[0] for column in result.description or []]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
 def _identity(fact: Fact) -> str:

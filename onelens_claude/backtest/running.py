@@ -9,18 +9,12 @@ What must not go here: rules of detection (`dbt_project/models/intermediate/anom
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onelens_claude.errors import BacktestError
-from onelens_claude.paths import DBT_PROJECT
+from onelens_claude.dbt_command import run_dbt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
     import duckdb
     import pandas as pd
@@ -133,29 +127,6 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def run_models(path: Path, *, models: Sequence[str] = MODELS, target: Path | None = None) -> float:
-    """Run dbt over the file; return the seconds of the run without dbt's start. Raises BacktestError."""
-    target = target or path.parent / "target"
-    command = [
-        str(Path(sys.executable).with_name("dbt")),
-        "--no-use-colors",
-        "run",
-        "--target-path",
-        str(target),
-        "--log-path",
-        str(path.parent),
-        "--select",
-        *models,
-    ]
-    started = time.monotonic()
-    done = subprocess.run(  # noqa: S603 - our own arguments
-        command,
-        cwd=DBT_PROJECT,
-        env={**os.environ, "ONELENS_WAREHOUSE": str(path), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise BacktestError(f"The models could not be run over the data.\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
-    return time.monotonic() - started
+def run_models(path: Path, target: Path) -> None:
+    """Run the models over the file; `target` is dbt's folder. Raises DbtError."""
+    run_dbt(path, "run", "--select", *MODELS, target=target)

@@ -6,16 +6,15 @@ What must not go here: whether the work itself failed (`pulling.py`), which wins
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from onelens_claude.alerts.log import AlertLog
 from onelens_claude.errors import DamagedCopyError, SettingsError
-from onelens_claude.warehouse.files import Warehouse
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
 
     from onelens_claude.settings import Settings
 
@@ -27,13 +26,6 @@ FAIL_ON_OPTION = typer.Option(
     metavar="GATES",
     help="Exit 4 when a budget is exceeded or this run found a new incident: budget, anomaly or budget,anomaly.",
 )
-_EXCEEDED = """
-    select organization_id || ': budget ' || budget_id
-        || case when scope = 'organization' then '' else ' for ' || scope || ' ' || scope_value end
-        || ' is exceeded: ' || percent_used || ' % since ' || period_start
-    from marts.budget_status
-    qualify status = 'exceeded' and period_start = max(period_start) over (partition by organization_id, budget_id)
-    order by all"""
 
 
 def gates(given: str | None) -> tuple[str, ...]:
@@ -47,14 +39,27 @@ def gates(given: str | None) -> tuple[str, ...]:
 
 def breaches(settings: Settings, wanted: tuple[str, ...], since: dt.datetime) -> list[str]:
     """Return in words what breaches the gates: a budget's newest period, or an incident first seen since a moment."""
+    from onelens_claude.alerts.log import AlertLog
+    from onelens_claude.alerts.standing import BUDGETS
+    from onelens_claude.warehouse.connections import dicts
+    from onelens_claude.warehouse.files import Warehouse
+
     found: list[str] = []
     warehouse = Warehouse.of(settings)
     if "budget" in wanted and warehouse.serving_path.exists():
         try:
             with warehouse.reader() as connection:
-                found += [words for (words,) in connection.execute(_EXCEEDED).fetchall()]
+                found += [_in_words(one) for one in dicts(connection, BUDGETS) if one["status"] == "exceeded"]
         except DamagedCopyError as error:  # the work has failed then, which wins
             found.append(str(error))
     if "anomaly" in wanted:
         found += AlertLog(settings.alerts_path).first_seen_since(since, "anomaly")
     return found
+
+
+def _in_words(budget: Mapping[str, Any]) -> str:
+    member = "" if budget["scope"] == "organization" else f" for {budget['scope']} {budget['scope_value']}"
+    return (
+        f"{budget['organization_id']}: budget {budget['budget_id']}{member} is exceeded: {budget['percent_used']} % "
+        f"since {budget['period_start']}"
+    )

@@ -18,7 +18,7 @@ from onelens_claude.ledger.backfills import begin, finish
 from onelens_claude.ledger.due import due_range
 from onelens_claude.ledger.revisions import revised_windows
 from onelens_claude.ledger.status import Missing, all_statuses, missing_days
-from onelens_claude.orchestration.assets.alerts import ANOMALY_CHECK, BUDGET_CHECK, TOLD_OTHERWISE
+from onelens_claude.orchestration.assets.alerts import ANOMALY_CHECK, BUDGET_CHECK, COMPLETENESS_CHECK, TOLD_OTHERWISE
 from onelens_claude.orchestration.assets.raw import IngestConfig
 from onelens_claude.orchestration.jobs import raw_config
 from onelens_claude.orchestration.partitions import range_tags
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from onelens_claude.settings import Settings
 
 DAILY_CONFIG = raw_config(IngestConfig(only_due=True, raise_failures=False))
-_COMPLETENESS = "every_organization_is_complete"
 _GATES = (f" {BUDGET_CHECK}", f" {ANOMALY_CHECK}")
 """Checks of what people spend, not of the data: the work did not fail. `--fail-on` makes them an exit code."""
 
@@ -68,7 +67,7 @@ def run_backfill(
         finish(folder, backfill)
     outcome = _outcome(settings, [ingest, marts])
     # Days outside the range may be incomplete without this backfill having failed.
-    failed_checks = [one for one in outcome["failed_checks"] if _COMPLETENESS not in one]
+    failed_checks = [one for one in outcome["failed_checks"] if COMPLETENESS_CHECK not in one]
     if failed_checks != outcome["failed_checks"] and not missing:
         outcome["warnings"].append("other days or organisations are incomplete; `onelens-claude status` lists them")
     outcome["failed_checks"] = failed_checks

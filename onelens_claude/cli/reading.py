@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from onelens_claude.alerts.log import AlertLog
+from onelens_claude.alerts.standing import BUDGETS, OPEN_INCIDENTS
 from onelens_claude.api.endpoints import ENDPOINTS, Family
 from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_table, stdout
 from onelens_claude.clock import utc_now
@@ -19,6 +20,7 @@ from onelens_claude.ledger.status import EndpointStatus, all_statuses, in_spans,
 from onelens_claude.settings import load_settings
 from onelens_claude.states import EndpointState
 from onelens_claude.visible import visible
+from onelens_claude.warehouse.connections import dicts
 from onelens_claude.warehouse.files import Warehouse
 
 if TYPE_CHECKING:
@@ -40,8 +42,8 @@ def status(
     begun = unfinished(settings.warehouse_path.parent)
     with Warehouse.of(settings).newest_reader() as connection:
         found = all_statuses(connection, settings, utc_now()) if connection else []
-        budgets = _rows_of(connection, "budget_status", _BUDGETS)
-        incidents = _rows_of(connection, "cost_anomalies", _INCIDENTS)
+        budgets = _rows_of(connection, "budget_status", BUDGETS)
+        incidents = _rows_of(connection, "cost_anomalies", OPEN_INCIDENTS)
     down = AlertLog(settings.alerts_path).down()
     if as_json:
         unfinished_backfills = [{**asdict(one), "command": one.command} for one in begun]
@@ -77,19 +79,6 @@ def status(
         note("Nothing has been pulled yet. Run `onelens-claude backfill`.")
 
 
-_BUDGETS = """
-    select organization_id, budget_id, scope, scope_value, period_start, limit_usd, spent_usd, percent_used, status
-    from marts.budget_status
-    qualify period_start = max(period_start) over (partition by organization_id, budget_id)
-    order by organization_id, budget_id, percent_used desc, scope_value"""
-_INCIDENTS = """
-    select organization_id, incident_id, min(activity_date) as since, any_value(scope) as scope,
-        any_value(scope_value) as scope_value, max(impact_usd) as impact_usd,
-        arg_max(kind, coalesce(abs(score), 0)) as kind, arg_max(reason, coalesce(abs(score), 0)) as reason
-    from marts.cost_anomalies
-    where status = 'open'
-    group by organization_id, incident_id
-    order by impact_usd desc nulls last, organization_id, incident_id"""
 _BUDGETS_SHOWN = 10
 
 
@@ -100,9 +89,7 @@ def _rows_of(connection: duckdb.DuckDBPyConnection | None, table: str, sql: str)
     is_there = "select 1 from duckdb_columns() where schema_name = 'marts' and table_name = ?"
     if not connection.execute(is_there, [table]).fetchone():
         return []
-    result = connection.execute(sql)
-    names = [column[0] for column in result.description or []]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    return dicts(connection, sql)
 
 
 def _print_budgets(budgets: list[dict[str, Any]]) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 import dagster as dg
 import duckdb
 
+from onelens_claude.alerts.standing import BUDGETS, OPEN_INCIDENTS
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint
 from onelens_claude.clock import utc_now
 from onelens_claude.ledger.due import ROUNDING_DUST_CENTS
 from onelens_claude.ledger.status import EndpointStatus, endpoint_status, in_spans
-from onelens_claude.orchestration.assets.alerts import ANOMALY_CHECK, BUDGET_CHECK
+from onelens_claude.orchestration.assets.alerts import ANOMALY_CHECK, BUDGET_CHECK, COMPLETENESS_CHECK
 from onelens_claude.orchestration.assets.raw import GROUP, WRITER_POOL
 from onelens_claude.orchestration.resources import Onelens
 
@@ -27,13 +28,18 @@ _SHOWN = 20
 def build_checks() -> list[dg.AssetChecksDefinition]:
     """Return every check that is not a dbt test."""
     raw = [build(endpoint) for endpoint in ENDPOINTS.values() for build in (_build_completeness, _build_drift)]
-    return [*raw, *[_build_mart_check(**check) for check in _MART_CHECKS], _build_budget_check()]
+    return [
+        *raw,
+        *[_build_mart_check(**check) for check in _MART_CHECKS],
+        _build_budget_check(),
+        _build_anomaly_check(),
+    ]
 
 
 def _build_completeness(endpoint: Endpoint) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=dg.AssetKey([GROUP, endpoint.name]),
-        name="every_organization_is_complete",
+        name=COMPLETENESS_CHECK,
         description="Every organisation of the settings has every day up to the newest that is available.",
         pool=WRITER_POOL,
     )
@@ -111,14 +117,6 @@ def _build_drift(endpoint: Endpoint) -> dg.AssetChecksDefinition:
     return no_new_fields
 
 
-_BUDGETS_NOT_KEPT = """
-    select organization_id, budget_id, scope, scope_value, period_start, limit_usd, spent_usd, percent_used,
-        threshold_crossed, status
-    from marts.budget_status
-    qualify status <> 'ok' and period_start = max(period_start) over (partition by organization_id, budget_id)
-    order by status = 'exceeded' desc, percent_used desc, organization_id, budget_id, scope_value"""
-
-
 def _build_budget_check() -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=dg.AssetKey([_MARTS, "budget_status"]),
@@ -129,7 +127,7 @@ def _build_budget_check() -> dg.AssetChecksDefinition:
     )
     def budgets_are_kept(onelens: dg.ResourceParam[Onelens]) -> dg.AssetCheckResult:
         with onelens.warehouse().working_reader() as connection:
-            columns, rows = _fetch(connection, _BUDGETS_NOT_KEPT)
+            columns, rows = _fetch(connection, f"from ({BUDGETS}) where status <> 'ok'")
         exceeded = sum(row[-1] == "exceeded" for row in rows)
         return dg.AssetCheckResult(
             passed=not rows,
@@ -141,9 +139,7 @@ def _build_budget_check() -> dg.AssetChecksDefinition:
     return budgets_are_kept
 
 
-def build_anomaly_check() -> dg.AssetChecksDefinition:
-    """Return the check of `marts/cost_anomalies`."""
-
+def _build_anomaly_check() -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=dg.AssetKey([_MARTS, "cost_anomalies"]),
         name=ANOMALY_CHECK,
@@ -152,7 +148,7 @@ def build_anomaly_check() -> dg.AssetChecksDefinition:
     )
     def no_incident_is_open(onelens: dg.ResourceParam[Onelens]) -> dg.AssetCheckResult:
         with onelens.warehouse().working_reader() as connection:
-            columns, rows = _fetch(connection, _OPEN_INCIDENTS)
+            columns, rows = _fetch(connection, OPEN_INCIDENTS)
         runs_away = any(row[-1] == "runaway" for row in rows)
         return dg.AssetCheckResult(
             passed=not rows,
@@ -164,14 +160,6 @@ def build_anomaly_check() -> dg.AssetChecksDefinition:
     return no_incident_is_open
 
 
-_OPEN_INCIDENTS = """
-    select organization_id, incident_id, min(activity_date) as since, any_value(scope) as scope,
-        any_value(scope_value) as scope_value, max(impact_usd) as impact_usd,
-        arg_max(reason, coalesce(abs(score), 0)) as reason, arg_max(kind, coalesce(abs(score), 0)) as kind
-    from marts.cost_anomalies
-    where status = 'open'
-    group by organization_id, incident_id
-    order by impact_usd desc nulls last, organization_id, incident_id"""
 _MART_CHECKS: tuple[dict[str, Any], ...] = (
     {
         "table": "cost_reconciliation",

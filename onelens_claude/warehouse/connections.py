@@ -7,19 +7,22 @@ What to add here: another such question. What must not go here: locks and replac
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from onelens_claude.folders import beside
+from onelens_claude.waiting import waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 CATALOG = "onelens"
 """What every connection, dbt's too, calls its file. DuckDB would call `marts.duckdb` like its schema `marts`."""
+_HELD_BY_ANOTHER = "Could not set lock on file"
 
 
 def connect(
@@ -35,6 +38,46 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def connect_when_free(
+    path: Path,
+    *,
+    seconds: float,
+    told_after: float = 0.0,
+    read_only: bool = False,
+    config: Mapping[str, str | bool | float | list[str]] | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """Open a file as `connect` does, waiting `seconds` at most for another process that has it open.
+
+    People are told at once, or where others have the file open for moments only, after so many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    with ExitStack() as telling:
+        is_told = False
+        while True:
+            try:
+                return connect(path, read_only=read_only, config=config)
+            except duckdb.Error as error:
+                if not is_held(error) or time.monotonic() > deadline:
+                    raise
+                if not is_told:
+                    what = f"{path}: waiting for another program to close it: {' '.join(str(error).split())}"
+                    telling.enter_context(waiting(what, limit=seconds, after=told_after, topic=str(path)))
+                is_told = True
+                time.sleep(0.05)
+
+
+def is_held(error: Exception) -> bool:
+    """Tell whether a file could not be opened because another process has it open."""
+    return _HELD_BY_ANOTHER in str(error)
+
+
+def dicts(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """Return the rows of a query, each by the names of its columns."""
+    result = connection.execute(sql, list(parameters))
+    names = [column[0] for column in result.description or []]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import time
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from filelock import FileLock, Timeout
 from onelens_claude.errors import DamagedCopyError, WarehouseError
 from onelens_claude.folders import beside
 from onelens_claude.waiting import waiting
-from onelens_claude.warehouse.connections import CATALOG, attach, connect, read_through
+from onelens_claude.warehouse.connections import CATALOG, attach, connect, connect_when_free, is_held, read_through
 from onelens_claude.warehouse.raw_tables import create_raw_tables, is_current, pull_days
 
 if TYPE_CHECKING:
@@ -50,7 +49,6 @@ _ORPHAN_SECONDS = 180
 _TOLD_AFTER = 1.0
 """Seconds: between two appends, the lock is taken for less."""
 _DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
-_HELD_BY_ANOTHER = "Could not set lock on file"
 FILE_ERRORS = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
 """What DuckDB raises about the file, the disk or the memory, not about a statement or its data."""
 
@@ -274,23 +272,14 @@ class Warehouse:
             for leftover in self._leftovers:
                 _remove(leftover)
             self._restore()
-        deadline = time.monotonic() + _ORPHAN_SECONDS
-        is_told = False
-        with ExitStack() as telling:
-            while True:
-                try:
-                    connection = connect(self.path, read_only=read_only, config=_WRITER_CONFIG)
-                    break
-                except duckdb.Error as error:
-                    if _HELD_BY_ANOTHER not in str(error) or time.monotonic() > deadline:
-                        raise WarehouseError(
-                            f"{self.path}: cannot be opened for {purpose}: {_words(error)}. {self._advice(error)}"
-                        ) from None
-                    if not is_told:
-                        what = f"{self.path}: waiting for another program to close it: {_words(error)}"
-                        telling.enter_context(waiting(what, limit=_ORPHAN_SECONDS, topic=str(self.path)))
-                    is_told = True
-                    time.sleep(0.5)
+        try:
+            connection = connect_when_free(
+                self.path, seconds=_ORPHAN_SECONDS, read_only=read_only, config=_WRITER_CONFIG
+            )
+        except duckdb.Error as error:
+            raise WarehouseError(
+                f"{self.path}: cannot be opened for {purpose}: {_words(error)}. {self._advice(error)}"
+            ) from None
         if not read_only:  # nobody else has it open: what is in its folder for spilling, a killed process left
             shutil.rmtree(beside(self.path, ".tmp"), ignore_errors=True)
         return connection
@@ -342,7 +331,7 @@ class Warehouse:
     def _advice(self, error: Exception) -> str:
         """Return what to do about what DuckDB or the system said of a file."""
         text = str(error)
-        if _HELD_BY_ANOTHER in text:
+        if is_held(error):
             return "Close the program that has it open, then run the same command again"
         if any(sign in text for sign in _DISK_FULL):
             return "Make room on the disk, then run the same command again; what is loaded stays"

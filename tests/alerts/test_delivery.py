@@ -8,6 +8,7 @@ import hmac
 import multiprocessing
 import os
 import signal
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -230,6 +231,16 @@ def test_what_was_over_when_it_was_first_seen_is_one_summary_and_what_is_new_is_
     assert summary["data"]["count"] == 300
     assert len(AlertLog(one.alerts_path).rows()) == 302
     assert {status for status, _ in states(one).values()} == {"sent"}
+
+
+def test_a_summary_names_an_amount_once_though_the_title_has_it(settings, receiver):
+    past = [
+        replace(fact(str(day), is_past=True, impact_usd=Decimal(day)), title=f"acme: spike {day} (${day}.00)")
+        for day in (10, 20)
+    ]
+    evaluate(settings(HOOK), past)
+    (alert,) = receiver.alerts
+    assert alert["text"].splitlines()[1:] == ["- acme: spike 20 ($20.00)", "- acme: spike 10 ($10.00)"]
 
 
 def test_what_is_revised_away_is_corrected_once_where_it_was_told_and_nowhere_else(settings, receiver, set_now):

@@ -42,7 +42,7 @@ class Detected:
                 connection.execute(statement)
 
     def detect(self) -> None:
-        run_models(self.path, target=self.target)
+        run_models(self.path, self.target)
 
 
 def steady(organization: str, users: int, days: int = 120) -> pd.DataFrame:

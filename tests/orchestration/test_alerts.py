@@ -9,7 +9,7 @@ import pytest
 
 from onelens_claude.alerts.delivery import evaluate
 from onelens_claude.orchestration.assets.alerts import ALERTS_KEY, build_alerts
-from onelens_claude.orchestration.checks import build_anomaly_check, build_checks
+from onelens_claude.orchestration.checks import build_checks
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.orchestration.sensors import alerts_sensor, run_failure_sensor
 from tests.alerts.conftest import HOOK, fact
@@ -182,6 +182,7 @@ def test_a_budget_is_a_check_that_warns_and_then_fails_and_never_blocks(marts, s
 @pytest.mark.parametrize(("kind", "severity"), [("spike", "WARN"), ("runaway", "ERROR")])
 def test_an_open_incident_is_a_check_that_does_not_pass(marts, kind, severity):
     marts.add("cost_anomalies", ANOMALY | {"kind": kind}, ANOMALY | {"incident_id": "old", "status": "resolved"})
-    result = build_anomaly_check()(Onelens(marts.settings))
+    (check,) = (one for one in build_checks() if {key.name for key in one.check_keys} == {"no_incident_is_open"})
+    result = check(Onelens(marts.settings))
     assert isinstance(result, dg.AssetCheckResult)
     assert (result.passed, result.severity.value, result.metadata["rows"].value) == (False, severity, 1)
