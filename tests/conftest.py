@@ -1,4 +1,4 @@
-"""What every test can use: served organisations, settings in a real file, the clock, and a place to land.
+"""What every test can use: served organisations, settings in a real file, the clock, and a world to land in.
 
 What belongs here: fixtures that several test modules need. What does not: helpers of one module.
 """
@@ -16,7 +16,7 @@ import pytest
 from onelens_claude.fake_api import OrganizationSpec, RunningServer, create_app, running_server
 from onelens_claude.settings import Settings, load_settings
 from tests.organizations import NOW, organization, write_settings_file
-from tests.places import Place
+from tests.worlds import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -136,17 +136,18 @@ def write_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
 
 
 @pytest.fixture
-def place(serve: Callable[..., RunningServer], write_settings: Callable[..., Settings]) -> Callable[..., Place]:
+def make_world(
+    serve: Callable[..., RunningServer], write_settings: Callable[..., Settings], tmp_path: Path
+) -> Callable[..., World]:
     """Serve organisations (id to specification, default: acme), and point settings at them."""
 
     def make(
         specs: dict[str, OrganizationSpec] | None = None, *, polling: dict[str, int] | None = None, **options: Any
-    ) -> Place:
+    ) -> World:
         specs = specs or {"acme": organization()}
         server = serve(*specs.values(), **options)
-        settings = write_settings(
-            {name: (spec.api_key, server.base_url) for name, spec in specs.items()}, polling=polling or {}
-        )
-        return Place(server, settings)
+        keys = {name: spec.api_key for name, spec in specs.items()}
+        write_settings({name: (key, server.base_url) for name, key in keys.items()}, polling=polling or {})
+        return World(tmp_path, servers=dict.fromkeys(specs, server), keys=keys)
 
     return make

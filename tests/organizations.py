@@ -1,7 +1,7 @@
 """How every test specifies an organisation for the local server, and the settings that name it.
 
 What belongs here: the small organisation, its clock and its first day, and the one writer of settings. What does not:
-where its days land (`places.py`) or what commands make of them (`worlds.py`).
+what comes of it (`worlds.py`).
 """
 
 from __future__ import annotations

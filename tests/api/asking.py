@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from onelens_claude.api.windows import Window
-from tests.places import small_pages
+from tests.worlds import small_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -27,8 +27,8 @@ def test_older_envelopes_without_has_more_and_stamp_are_read(connect):
     assert pages[0].request_id is None
 
 
-def test_the_older_wrapping_of_summaries_is_read(place, connect):
-    here = place(faults=[Fault("old_summaries", times=None)])
+def test_the_older_wrapping_of_summaries_is_read(make_world, connect):
+    here = make_world(faults=[Fault("old_summaries", times=None)])
     (page,) = read(connect(here.server.base_url), ENDPOINTS["summaries"])
     assert len(json.loads(page.body)["summaries"]) == 7
 
@@ -72,8 +72,8 @@ def test_status_200_with_something_else_is_refused_at_once_and_kept(connect, bod
         assert raised.value.body == body
 
 
-def test_a_web_page_from_the_server_is_refused(place, connect):
-    here = place(faults=[Fault("html_200", endpoint="user_cost_report", page=2)])
+def test_a_web_page_from_the_server_is_refused(make_world, connect):
+    here = make_world(faults=[Fault("html_200", endpoint="user_cost_report", page=2)])
     with pytest.raises(errors.MalformedResponseError, match="has status 200, but is HTML"):
         read(connect(here.server.base_url))
 
@@ -133,8 +133,8 @@ def test_a_page_that_repeats_the_request_does_not_make_us_repeat_the_key(connect
 # days that are not there yet
 
 
-def test_a_day_that_is_not_there_yet_says_which_is(place, connect):
-    here = place({"acme": organization(engagement_lag_days=4)})
+def test_a_day_that_is_not_there_yet_says_which_is(make_world, connect):
+    here = make_world({"acme": organization(engagement_lag_days=4)})
     window = Window(dt.date(2026, 11, 19), dt.date(2026, 11, 20))
     with pytest.raises(errors.NotYetAvailableError) as raised:
         read(connect(here.server.base_url), ENDPOINTS["users"], window)

@@ -73,8 +73,8 @@ def test_it_gets_with_key_and_version_and_follows_no_netrc(connect, monkeypatch,
 # pages
 
 
-def test_pages_are_verbatim_and_complete(place, connect):
-    base_url = place().server.base_url
+def test_pages_are_verbatim_and_complete(make_world, connect):
+    base_url = make_world().server.base_url
     pages = read(connect(base_url))
     assert len(pages) > 3
     headers = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
@@ -102,8 +102,8 @@ def test_pages_are_verbatim_and_complete(place, connect):
     ],
 )
 @pytest.mark.parametrize("page", [1, 3])
-def test_what_passes_is_retried_and_nothing_is_lost_or_twice(place, connect, kind, page):
-    here = place()
+def test_what_passes_is_retried_and_nothing_is_lost_or_twice(make_world, connect, kind, page):
+    here = make_world()
     undisturbed = rows(read(connect(here.server.base_url)))
     here.server.api.faults.add(Fault(kind, endpoint="user_cost_report", page=page, times=2))
     slept: list[float] = []
@@ -112,8 +112,8 @@ def test_what_passes_is_retried_and_nothing_is_lost_or_twice(place, connect, kin
     assert all(0 <= seconds < 40 for seconds in slept)
 
 
-def test_pauses_between_attempts_grow(place, connect):
-    here = place(faults=[Fault("error_500", times=None)])
+def test_pauses_between_attempts_grow(make_world, connect):
+    here = make_world(faults=[Fault("error_500", times=None)])
     slept: list[float] = []
     with pytest.raises(errors.ServerError):
         read(connect(here.server.base_url, attempts=7, slept=slept))
@@ -134,8 +134,8 @@ def test_pauses_between_attempts_grow(place, connect):
         ("connection_reset", errors.TransportError, "no complete answer from http://127.0.0.1"),
     ],
 )
-def test_what_does_not_pass_is_raised_after_the_last_attempt(place, connect, kind, error, words):
-    here = place(faults=[Fault(kind, times=None)])
+def test_what_does_not_pass_is_raised_after_the_last_attempt(make_world, connect, kind, error, words):
+    here = make_world(faults=[Fault(kind, times=None)])
     with pytest.raises(error) as raised:
         read(connect(here.server.base_url, attempts=3))
     assert str(raised.value).startswith("acme: user_cost_report 2026-11-01..2026-11-07: ")
@@ -193,8 +193,8 @@ def test_a_host_that_takes_no_connection_is_named_in_words(connect, monkeypatch)
         read(connect("https://api.invalid", attempts=1))
 
 
-def test_an_answer_that_never_comes_ends_with_a_timeout(place, tmp_path):
-    here = place(faults=[Fault("slow", seconds=3, times=None)])
+def test_an_answer_that_never_comes_ends_with_a_timeout(make_world, tmp_path):
+    here = make_world(faults=[Fault("slow", seconds=3, times=None)])
     limit = SharedRateLimit("acme", here.server.base_url, 100_000, folder=tmp_path)
     client = AnalyticsClient(
         organization_id="acme", base_url=here.server.base_url, api_key=lambda: KEY, rate_limit=limit, attempts=1, timeout_seconds=0.2
@@ -226,22 +226,22 @@ def test_a_redirect_is_not_followed_with_the_key(connect):
 
 
 @pytest.mark.parametrize("kind", ["cursor_refused", "cursor_expired"])
-def test_a_refused_cursor_begins_the_query_again(place, connect, kind):
-    here = place()
+def test_a_refused_cursor_begins_the_query_again(make_world, connect, kind):
+    here = make_world()
     undisturbed = rows(read(connect(here.server.base_url)))
     here.server.api.faults.add(Fault(kind, page=3, times=2))
     assert rows(read(connect(here.server.base_url))) == undisturbed
 
 
-def test_a_cursor_that_is_refused_again_and_again_ends_in_its_error(place, connect):
-    here = place(faults=[Fault("cursor_refused", page=2, times=None)])
+def test_a_cursor_that_is_refused_again_and_again_ends_in_its_error(make_world, connect):
+    here = make_world(faults=[Fault("cursor_refused", page=2, times=None)])
     with pytest.raises(errors.CursorRefusedError, match="400 invalid_request_error: page: Invalid cursor"):
         read(connect(here.server.base_url))
     assert len(here.requests()) == 6
 
 
-def test_cursors_that_lead_in_a_circle_end(place, connect):
-    here = place(faults=[Fault("cursor_loop", page=2, times=None)])
+def test_cursors_that_lead_in_a_circle_end(make_world, connect):
+    here = make_world(faults=[Fault("cursor_loop", page=2, times=None)])
     with pytest.raises(errors.MalformedResponseError, match="a page cursor was repeated"):
         read(connect(here.server.base_url))
     assert len(here.requests()) <= 4
@@ -250,8 +250,8 @@ def test_cursors_that_lead_in_a_circle_end(place, connect):
 # 429
 
 
-def test_retry_after_is_honoured_by_every_client_of_the_organisation(place, connect):
-    here = place(faults=[Fault("rate_limited", value="17")])
+def test_retry_after_is_honoured_by_every_client_of_the_organisation(make_world, connect):
+    here = make_world(faults=[Fault("rate_limited", value="17")])
     slept: list[float] = []
     read(connect(here.server.base_url, slept=slept), window=DAY)
     assert 17 <= sum(slept) < 19
@@ -269,8 +269,8 @@ def test_a_429_that_ends_one_client_still_holds_up_the_others(connect, tmp_path)
 # stopping
 
 
-def test_stopping_ends_a_wait_at_once(place, tmp_path):
-    here = place(faults=[Fault("rate_limited", value="600", times=None)])
+def test_stopping_ends_a_wait_at_once(make_world, tmp_path):
+    here = make_world(faults=[Fault("rate_limited", value="600", times=None)])
     client = here.client()
     threading.Timer(0.3, client.stop).start()
     began = time.monotonic()
@@ -285,9 +285,9 @@ def test_stopping_ends_a_wait_at_once(place, tmp_path):
 # the key
 
 
-def test_the_key_is_in_no_log_message_or_repr(place, connect, caplog):
+def test_the_key_is_in_no_log_message_or_repr(make_world, connect, caplog):
     caplog.set_level(logging.DEBUG)
-    here = place({"acme": organization(access_enabled=False)})
+    here = make_world({"acme": organization(access_enabled=False)})
     client = connect(here.server.base_url)
     for kind in ("connection_reset", "error_500", "html_200", "truncated_body"):
         here.server.api.faults.add(Fault(kind))
@@ -302,8 +302,8 @@ def test_the_key_is_in_no_log_message_or_repr(place, connect, caplog):
         assert KEY not in f"{error} {error!r} {vars(error)}"
 
 
-def test_a_key_that_cannot_be_read_any_more_is_a_settings_error(place):
-    here = place()
+def test_a_key_that_cannot_be_read_any_more_is_a_settings_error(make_world):
+    here = make_world()
     client = here.client()
     (here.settings.source.parent / "acme.key").unlink()
     with pytest.raises(errors.SettingsError, match=r"organizations\.acme\.api_key_file"):

@@ -236,9 +236,9 @@ for number in range(int(sys.argv[1])):
 """
 
 
-def test_when_one_process_is_told_to_wait_the_others_send_nothing_either(place):
+def test_when_one_process_is_told_to_wait_the_others_send_nothing_either(make_world):
     """Three processes read one organisation; one of their requests is answered with 429 and `retry-after: 2`."""
-    here = place(faults=[Fault("rate_limited", after=9, value="2")], polling={"requests_per_minute": 1200})
+    here = make_world(faults=[Fault("rate_limited", after=9, value="2")], polling={"requests_per_minute": 1200})
     arrivals: list[tuple[float, int]] = []
 
     class Timed(deque[Any]):

@@ -20,8 +20,8 @@ def _each_test_is_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "_speaker", waiting._Speaker())
 
 
-def test_a_429_says_who_waits_how_long_and_why(place, connect, caplog):
-    here = place(faults=[Fault("rate_limited", value="45")])
+def test_a_429_says_who_waits_how_long_and_why(make_world, connect, caplog):
+    here = make_world(faults=[Fault("rate_limited", value="45")])
     read(connect(here.server.base_url), window=DAY)
     (told,) = caplog.messages
     expected = (

@@ -30,8 +30,7 @@ DAYS = 4
 
 def assert_the_truth_is_loaded(world: World, name: str = "acme") -> None:
     """Totals, users and tokens are the server's; the ledger and the rows hold nothing twice and no half pull."""
-    asked = {"from": FIRST, "to": LAST}
-    true = world.truth(name, "days", **asked)["rows"]
+    true = world.truth(name, "days", FIRST, LAST)["rows"]
     days = world.rows("from marts.cost_reconciliation where organization_id = ? order by activity_date", name)
     assert [str(day["activity_date"]) for day in days] == [day["day"] for day in true]
     assert [day["total_cents"] for day in days] == [Decimal(day["amount"]) for day in true]

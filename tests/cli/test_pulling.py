@@ -13,15 +13,17 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from tests.places import Place
+    from tests.worlds import World
 
 FIRST, LAST = "2026-11-17", "2026-11-19"
 
 
 def test_a_backfill_whose_build_was_killed_goes_on_with_the_build_alone(
-    place: Callable[..., Place], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    here = place()
+    here = make_world()
+    for name, value in here.variables().items():
+        monkeypatch.setenv(name, value)
     build_ends_well = False
 
     def run(name: str, *_: Any, planned: dict[str, int] | None = None, **__: Any) -> JobResult:

@@ -39,10 +39,13 @@ class Reference:
     def __init__(self, spend: Mapping[Series, Mapping[int, float]], floors: Mapping[str, float]) -> None:
         self.floors = floors
         self.spend = spend
-        self.raw = {series: {day: float(np.log(amount)) for day, amount in days.items()} for series, days in spend.items()}
+        self.raw = {
+            series: {day: float(np.log(amount)) for day, amount in days.items()} for series, days in spend.items()
+        }
         self.shifts = self._common_shifts()
         self.own = {
-            series: {day: log - self._shift(series, day) for day, log in days.items()} for series, days in self.raw.items()
+            series: {day: log - self._shift(series, day) for day, log in days.items()}
+            for series, days in self.raw.items()
         }
         self.peers = self._peer_levels()
         self.tails = self._tails()

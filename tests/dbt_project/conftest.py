@@ -19,11 +19,11 @@ from typing import Any
 
 import duckdb
 import pytest
-from tests.dbt_project import scenarios
-from tests.dbt_project.engagement_world import World, build_world
-from tests.dbt_project.raw_rows import Pull, RawWarehouse
 
 from onelens_claude.orchestration.assets.dbt import dbt_project
+from tests.dbt_project import scenarios
+from tests.dbt_project.engagement_world import BuiltWorld, build_world
+from tests.dbt_project.raw_rows import Pull, RawWarehouse
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 TABLES = ("--exclude", "config.materialized:view")
@@ -132,6 +132,6 @@ def built(stages: dict[str, Built]) -> Built:
 
 
 @pytest.fixture(scope="session")
-def world(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> BuiltWorld:
     """Return two organisations at work, landed and built twice, beside what the server says is true."""
     return build_world(dbt, tmp_path_factory.mktemp("engagement"))

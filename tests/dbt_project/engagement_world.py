@@ -76,7 +76,7 @@ WHAT_TO_BUILD = (
 """These marts, all they are made of, and the tests of nothing else."""
 
 
-class World:
+class BuiltWorld:
     """The built warehouse and what the server says is true."""
 
     def __init__(self, path: Any, base_url: str, output: str) -> None:
@@ -107,7 +107,7 @@ class World:
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def build_world(dbt: Callable[..., str], folder: Path) -> World:
+def build_world(dbt: Callable[..., str], folder: Path) -> BuiltWorld:
     """Land two fetches of six weeks and build the marts after each."""
     clock = [THEN]
     specs = [
@@ -156,10 +156,10 @@ def build_world(dbt: Callable[..., str], folder: Path) -> World:
             for endpoint in LANDED:
                 onelens.landing(endpoint).land(ENDPOINTS[endpoint], wanted, run_id=f"run at {moment}")
             output = dbt(folder / "o.duckdb", "run" if moment is THEN else "build", *WHAT_TO_BUILD)
-        return World(folder / "o.duckdb", server.base_url, output)
+        return BuiltWorld(folder / "o.duckdb", server.base_url, output)
 
 
-def truth_users(world: World, name: str = "acme") -> dict[tuple[dt.date, str], dict[str, Any]]:
+def truth_users(world: BuiltWorld, name: str = "acme") -> dict[tuple[dt.date, str], dict[str, Any]]:
     return {
         (dt.date.fromisoformat(row["day"]), user_id): told
         for row in world.truth[name]

@@ -120,7 +120,7 @@ def told(
         yield grain, width, canonical
 
 
-def facts(  # noqa: C901 - told in one piece, it is easier to believe
+def facts(  # noqa: C901, PLR0912 - told in one piece, it is easier to believe
     warehouse: Built, kind: str, as_of: dt.datetime | None = None
 ) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     """Return (organisation, day, user, dimensions...) to (measures..., attribution, is_placed, grain, finality, pull)."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from tests.dbt_project.anomaly_reference import Reference, segment_scores
 
 from onelens_claude.backtest.organizations import make_organization
 from onelens_claude.backtest.running import prepare, run_models, store
 from onelens_claude.warehouse.connections import connect
+from tests.dbt_project.anomaly_reference import Reference, segment_scores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,9 @@ def eventful() -> pd.DataFrame:
     spend.loc[(spend["user_id"] == "u1") & (day == 100), "amount_cents"] *= 30
     spend.loc[(spend["user_id"] == "u2") & (day >= 90), "amount_cents"] *= 4
     climbs = (spend["user_id"] == "u3") & (day >= 60)
-    spend.loc[climbs, "amount_cents"] = (spend["amount_cents"] * (1 + (day - 60).clip(upper=40) / 16))[climbs].astype(int)
+    spend.loc[climbs, "amount_cents"] = (spend["amount_cents"] * (1 + (day - 60).clip(upper=40) / 16))[climbs].astype(
+        int
+    )
     return spend
 
 
@@ -109,7 +111,9 @@ def detected(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Detected:
             "update intermediate.int_daily_spend_series set total_tokens = cast(amount_usd * 400000 as bigint)"
         )
         connection.execute("insert into claude_raw.holidays values (?)", [HOLIDAY])
-        connection.execute("create table later as from intermediate.int_daily_spend_series where activity_date > '2025-07-20'")
+        connection.execute(
+            "create table later as from intermediate.int_daily_spend_series where activity_date > '2025-07-20'"
+        )
         connection.execute("create table later_pulls as from staging.stg_pull_days where activity_date > '2025-07-20'")
         connection.execute("delete from intermediate.int_daily_spend_series where activity_date > '2025-07-20'")
         connection.execute("delete from staging.stg_pull_days where activity_date > '2025-07-20'")

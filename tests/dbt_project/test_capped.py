@@ -7,15 +7,14 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tests.organizations import organization
-
 from onelens_claude.api.endpoints import COST_DIMENSIONS, USAGE_DIMENSIONS
+from tests.organizations import organization
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.dbt_project.conftest import Dbt
-    from tests.places import Place
+    from tests.worlds import World
 
 DAY = dt.date(2026, 11, 10)
 GRAINS = {"cost": COST_DIMENSIONS, "usage": USAGE_DIMENSIONS}
@@ -34,7 +33,7 @@ def by(rows: list[dict[str, Any]], keys: tuple[str, ...], measure: str) -> dict[
 
 
 def test_what_filters_cannot_reach_is_placed_by_product_and_model_and_the_rest_by_product(
-    place: Callable[..., Place], dbt: Dbt
+    make_world: Callable[..., World], dbt: Dbt
 ) -> None:
     specs = {
         # one product and model alone has more than 100 groups
@@ -42,7 +41,7 @@ def test_what_filters_cannot_reach_is_placed_by_product_and_model_and_the_rest_b
         # products and models have, and so have the models of one product
         "models": organization("sk-ant-api01-models", users=400, wide=True, first_day=DAY, seed=2),
     }
-    here = place(specs)
+    here = make_world(specs)
     for endpoint in ("user_cost_report", "user_usage_report", "cost_report", "usage_report"):
         here.land(endpoint, str(DAY), organizations=tuple(specs))
     here.store_settings()
@@ -53,7 +52,7 @@ def test_what_filters_cannot_reach_is_placed_by_product_and_model_and_the_rest_b
     for name in specs:
         for kind, dimensions in GRAINS.items():
             said = facts(here, kind, name)
-            true = here.truth({"cost": "costs", "usage": "usage"}[kind], str(DAY), str(DAY), name)["rows"]
+            true = here.truth(name, {"cost": "costs", "usage": "usage"}[kind], str(DAY), str(DAY))["rows"]
             for measure, column in MEASURES[kind].items():
                 for grain in ((), ("product",), ("user_id", *dimensions)):
                     mine = [row for row in said if not grain or row["user_id"] or grain == ("product",)]
@@ -72,7 +71,7 @@ def test_what_filters_cannot_reach_is_placed_by_product_and_model_and_the_rest_b
     assert row == (True, "exact")
 
 
-def facts(here: Place, kind: str, name: str) -> list[dict[str, Any]]:
+def facts(here: World, kind: str, name: str) -> list[dict[str, Any]]:
     columns = ("user_id", *GRAINS[kind], *MEASURES[kind])
     rows = here.query(f"select {', '.join(columns)} from marts.{FACTS[kind]} where organization_id = ?", name)
     return [dict(zip(columns, row, strict=True)) for row in rows]

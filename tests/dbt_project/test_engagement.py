@@ -24,13 +24,13 @@ from tests.dbt_project.engagement_world import (
 )
 
 if TYPE_CHECKING:
-    from tests.dbt_project.engagement_world import World
+    from tests.dbt_project.engagement_world import BuiltWorld
 
 # who did what
 
 
 @pytest.mark.parametrize("name", ["acme", "beta"])
-def test_every_active_user_has_a_row_with_the_servers_counts(world: World, name: str) -> None:
+def test_every_active_user_has_a_row_with_the_servers_counts(world: BuiltWorld, name: str) -> None:
     rows = world.dicts("select * from marts.user_daily_engagement where organization_id = ?", name)
     truth = truth_users(world, name)
     assert {(row["activity_date"], row["user_id"]) for row in rows} == set(truth)
@@ -56,7 +56,7 @@ def test_every_active_user_has_a_row_with_the_servers_counts(world: World, name:
             assert row["message_count"] == sum(count for part, count in messages.items() if part != "claude_code")
 
 
-def test_a_null_block_and_a_missing_block_are_no_zero(world: World) -> None:
+def test_a_null_block_and_a_missing_block_are_no_zero(world: BuiltWorld) -> None:
     nulled = world.query(
         """select count(*), count(chat_message_count), count(is_chat_active), count(message_count), count(cowork_message_count)
         from marts.user_daily_engagement where organization_id = 'acme' and activity_date = ?""",
@@ -73,7 +73,7 @@ def test_a_null_block_and_a_missing_block_are_no_zero(world: World) -> None:
     assert beta == [0, 0, 0, 0, beta[-1]]
 
 
-def test_no_engagement_mart_shows_an_address(world: World) -> None:
+def test_no_engagement_mart_shows_an_address(world: BuiltWorld) -> None:
     columns = world.query(
         f"""select table_name, column_name from information_schema.columns
         where table_schema = 'marts' and data_type = 'VARCHAR' and table_name in {ENGAGEMENT_MARTS}"""
@@ -88,7 +88,7 @@ def test_no_engagement_mart_shows_an_address(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["acme", "beta"])
-def test_adoption_is_the_servers_and_people_are_counted_anew(world: World, name: str) -> None:
+def test_adoption_is_the_servers_and_people_are_counted_anew(world: BuiltWorld, name: str) -> None:
     rows = world.dicts("select * from marts.org_daily_adoption where organization_id = ? order by activity_date", name)
     truth = {dt.date.fromisoformat(row["day"]): row for row in world.truth[name]}
     assert [row["activity_date"] for row in rows] == sorted(truth)
@@ -110,7 +110,7 @@ def test_adoption_is_the_servers_and_people_are_counted_anew(world: World, name:
         )
 
 
-def test_power_users_are_who_came_on_twelve_of_thirty_days_and_this_week(world: World) -> None:
+def test_power_users_are_who_came_on_twelve_of_thirty_days_and_this_week(world: BuiltWorld) -> None:
     days_of = defaultdict(set)
     for day, user_id in truth_users(world):
         days_of[user_id].add(day)
@@ -129,7 +129,7 @@ def test_power_users_are_who_came_on_twelve_of_thirty_days_and_this_week(world: 
     assert max(count for _, count in rows) > 3
 
 
-def test_an_empty_sunday_is_a_zero_and_a_held_day(world: World) -> None:
+def test_an_empty_sunday_is_a_zero_and_a_held_day(world: BuiltWorld) -> None:
     empty = [dt.date.fromisoformat(row["day"]) for row in world.truth["acme"] if not row["users"]]
     sundays = [day for day in empty if day.weekday() == 6]
     assert sundays
@@ -147,7 +147,7 @@ def test_an_empty_sunday_is_a_zero_and_a_held_day(world: World) -> None:
         assert ("summaries", "complete", 1) in states
 
 
-def test_late_empty_forbidden_and_complete_are_told_apart(world: World) -> None:
+def test_late_empty_forbidden_and_complete_are_told_apart(world: BuiltWorld) -> None:
     states: defaultdict[tuple[Any, ...], dict[Any, Any]] = defaultdict(dict)
     for organization, endpoint, day, state in world.query(
         "select organization_id, endpoint, activity_date, state from marts.engagement_day_states"
@@ -174,7 +174,7 @@ def test_late_empty_forbidden_and_complete_are_told_apart(world: World) -> None:
     assert "permission" in reasons["forbidden"]
 
 
-def test_a_refused_endpoint_leaves_the_others_their_days(world: World) -> None:
+def test_a_refused_endpoint_leaves_the_others_their_days(world: BuiltWorld) -> None:
     counts = world.query(
         """select count(*) from marts.connector_daily_usage where organization_id = 'beta'
         union all select count(*) from marts.skill_daily_usage where organization_id = 'beta'"""
@@ -186,11 +186,11 @@ def test_a_refused_endpoint_leaves_the_others_their_days(world: World) -> None:
 # the project
 
 
-def test_the_build_and_its_tests_pass_without_a_warning(world: World) -> None:
+def test_the_build_and_its_tests_pass_without_a_warning(world: BuiltWorld) -> None:
     assert "WARN=0 ERROR=0" in world.output
 
 
-def test_settled_days_are_final_and_younger_ones_may_move(world: World) -> None:
+def test_settled_days_are_final_and_younger_ones_may_move(world: BuiltWorld) -> None:
     found = dict(
         world.query(
             """select activity_date, any_value(finality) from marts.user_daily_engagement

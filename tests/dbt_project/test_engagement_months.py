@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from tests.dbt_project.engagement_world import BETA_LATEST, DAY, JANUARY, LAST, NULL_BLOCK_DAY, truth_users
 
 if TYPE_CHECKING:
-    from tests.dbt_project.engagement_world import World
+    from tests.dbt_project.engagement_world import BuiltWorld
 
 
-def test_a_whole_month_tells_segments_and_a_running_one_does_not(world: World) -> None:
+def test_a_whole_month_tells_segments_and_a_running_one_does_not(world: BuiltWorld) -> None:
     active: Counter[tuple[str, dt.date]] = Counter()
     for day, user_id in truth_users(world):
         active[user_id, day.replace(day=1)] += 1
@@ -33,7 +33,7 @@ def test_a_whole_month_tells_segments_and_a_running_one_does_not(world: World) -
     assert {segment for *_, segment, _ in rows} == {"power", "regular", None}
 
 
-def test_idle_seats_and_users_follow_from_the_last_activity(world: World) -> None:
+def test_idle_seats_and_users_follow_from_the_last_activity(world: BuiltWorld) -> None:
     last = {user_id: day for day, user_id in sorted(truth_users(world))}
     gone = {
         user_id
@@ -70,7 +70,7 @@ def per_unit(cents: Decimal, units: int, multiplier: int = 1) -> Decimal | None:
         return (cents * multiplier / units).quantize(Decimal(1).scaleb(-12), ROUND_HALF_UP).scaleb(-2)
 
 
-def test_unit_economics_are_the_servers_cost_over_the_servers_counts(world: World) -> None:
+def test_unit_economics_are_the_servers_cost_over_the_servers_counts(world: BuiltWorld) -> None:
     row = world.dicts(
         "select * from marts.org_monthly_unit_economics where organization_id = 'acme' and month = ?", JANUARY
     )[0]
@@ -115,7 +115,7 @@ def test_unit_economics_are_the_servers_cost_over_the_servers_counts(world: Worl
     assert row["direct_cowork_cost_per_message_usd"] == per_unit(costs["cowork"], cowork)
 
 
-def test_a_month_with_late_days_tells_no_people_and_only_its_covered_days(world: World) -> None:
+def test_a_month_with_late_days_tells_no_people_and_only_its_covered_days(world: BuiltWorld) -> None:
     rows = world.dicts("select * from marts.org_monthly_unit_economics where month > ?", JANUARY)
     by_name = {row["organization_id"]: row for row in rows}
     assert by_name["beta"]["last_covered_date"] == BETA_LATEST
@@ -132,7 +132,7 @@ def test_a_month_with_late_days_tells_no_people_and_only_its_covered_days(world:
     assert events == [(by_name["beta"]["commit_count"],)]
 
 
-def test_users_months_add_up_to_the_organisations(world: World) -> None:
+def test_users_months_add_up_to_the_organisations(world: BuiltWorld) -> None:
     assert world.query(
         """with users as (
             select organization_id, month, sum(active_user_cost_usd) as cost, sum(commit_count) as commits

@@ -11,10 +11,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.dbt_project.engagement_world import World
+    from tests.dbt_project.engagement_world import BuiltWorld
 
 
-def test_projects_are_the_servers_under_their_newest_name(world: World) -> None:
+def test_projects_are_the_servers_under_their_newest_name(world: BuiltWorld) -> None:
     rows = world.dicts("select * from marts.project_daily_adoption where organization_id = 'acme'")
     found = {
         (str(row["activity_date"]), row["project_id"]): (
@@ -39,7 +39,7 @@ def test_projects_are_the_servers_under_their_newest_name(world: World) -> None:
     assert len(renamed) == 1
 
 
-def test_a_creator_whose_account_went_is_deleted_and_stays_known_by_id(world: World) -> None:
+def test_a_creator_whose_account_went_is_deleted_and_stays_known_by_id(world: BuiltWorld) -> None:
     creators = world.query(
         """select distinct project_id, created_by_user_id, is_creator_deleted from marts.project_daily_adoption
         where organization_id = 'acme'"""
@@ -56,7 +56,7 @@ def test_a_creator_whose_account_went_is_deleted_and_stays_known_by_id(world: Wo
     assert email in ([], [(None,)])
 
 
-def test_skills_and_connectors_are_the_servers(world: World) -> None:
+def test_skills_and_connectors_are_the_servers(world: BuiltWorld) -> None:
     skills = world.query(
         """select cast(activity_date as varchar), skill_name, distinct_user_count, invocation_count
         from marts.skill_daily_usage where organization_id = 'acme'"""
@@ -78,7 +78,7 @@ def test_skills_and_connectors_are_the_servers(world: World) -> None:
     assert {(day, name): rest for day, name, *rest in connectors} == expected
 
 
-def test_plugins_are_the_servers_and_artifacts_what_its_pages_say(world: World) -> None:
+def test_plugins_are_the_servers_and_artifacts_what_its_pages_say(world: BuiltWorld) -> None:
     plugins = world.query(
         """select cast(activity_date as varchar), plugin_name, distinct_user_count, invocation_count
         from marts.plugin_daily_usage where organization_id = 'acme'"""
@@ -109,7 +109,7 @@ def test_plugins_are_the_servers_and_artifacts_what_its_pages_say(world: World) 
     assert {(day, kind, shared): count for day, kind, shared, count in built} == said
 
 
-def test_skill_money_is_an_exact_estimate_outside_every_cost(world: World) -> None:
+def test_skill_money_is_an_exact_estimate_outside_every_cost(world: BuiltWorld) -> None:
     wrong = world.query(
         """select count(*) filter (attributed_list_price_usd <> attributed_list_price_cents * 0.01),
             count(attributed_list_price_cents), count(*) filter (attributed_list_price_cents is null)
@@ -125,7 +125,7 @@ def test_skill_money_is_an_exact_estimate_outside_every_cost(world: World) -> No
     assert {table for table, _ in names} == {"skill_daily_usage"}
 
 
-def test_acceptance_adds_up_the_users_counts(world: World) -> None:
+def test_acceptance_adds_up_the_users_counts(world: BuiltWorld) -> None:
     assert world.query(
         """with users as (
             select organization_id, activity_date, sum(claude_code_edit_tool_accepted_count) as accepted,

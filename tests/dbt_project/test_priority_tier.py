@@ -7,23 +7,22 @@ from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from tests.organizations import organization
-
 from onelens_claude.fake_api.truth import TOKEN_FIELDS, cents_per_token
+from tests.organizations import organization
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.dbt_project.conftest import Dbt
-    from tests.places import Place
+    from tests.worlds import World
 
 DAY = dt.date(2026, 11, 10)
 
 
 def test_priority_tokens_are_estimated_at_list_price_and_never_inside_the_cost(
-    place: Callable[..., Place], dbt: Dbt
+    make_world: Callable[..., World], dbt: Dbt
 ) -> None:
-    here = place({"acme": organization(users=40, service_tiers=True, first_day=DAY)})
+    here = make_world({"acme": organization(users=40, service_tiers=True, first_day=DAY)})
     for endpoint in ("user_cost_report", "user_usage_report", "cost_report", "usage_report", "usage"):
         here.land(endpoint, str(DAY))
     assert here.requests("/usage")
@@ -31,7 +30,7 @@ def test_priority_tokens_are_estimated_at_list_price_and_never_inside_the_cost(
     dbt(here.settings.warehouse_path, "build", "--select", "list_prices", "--exclude-resource-type", "unit_test")
     dbt(here.settings.warehouse_path, "run", "--select", "+priority_tier_estimates", "+cost_reconciliation")
 
-    true = here.truth("usage", str(DAY), str(DAY), by="model,service_tier")["rows"]
+    true = here.truth("acme", "usage", str(DAY), str(DAY), by="model,service_tier")["rows"]
     expected: dict[str, tuple[int, Decimal]] = {}
     for row in (row for row in true if row["service_tier"] == "priority"):
         prices = cents_per_token(row["model"], "0-200k", "global", "standard")
@@ -47,5 +46,5 @@ def test_priority_tokens_are_estimated_at_list_price_and_never_inside_the_cost(
     assert "observed" in Counter(row[5] for row in rows)
 
     spent = here.query("select sum(amount_cents), sum(list_amount_cents) from marts.fct_claude_costs")
-    (day,) = here.truth("days", str(DAY), str(DAY))["rows"]
+    (day,) = here.truth("acme", "days", str(DAY), str(DAY))["rows"]
     assert spent == [(Decimal(day["amount"]), Decimal(day["list_amount"]))]

@@ -192,7 +192,7 @@ def test_the_ui_shows_the_lineage_and_a_range_launched_there_and_by_no_other_sit
         for entry in one["metadataEntries"]
         if entry["label"] == "amount_cents"
     }
-    true = world.truth("acme", "days", **{"from": days[0], "to": days[1]})["rows"]
+    true = world.truth("acme", "days", days[0], days[1])["rows"]
     assert len(amounts) == 2
     assert {float(one["amount"]) for one in true} == {float(one) for one in amounts}
     checks = {one["name"]: one["executionForLatestMaterialization"] for one in asset["assetChecksOrError"]["checks"]}

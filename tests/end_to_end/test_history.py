@@ -30,7 +30,7 @@ def users_of(world: World, age: int, table: str, moment: str) -> dict[str, Any]:
     columns = tuple(f"{name}_cents" for name in measures) if topic == "costs" else measures
     rows = stage.rows(table, f"attribution = 'user' and activity_date = '{day_of(age)}'")
     day = str(day_of(age))
-    true = of_users(stage.truth(topic, **{"from": day, "to": day}))
+    true = of_users(stage.truth(topic, first=day, last=day))
     return {"mart": sums(rows, keys, columns), "truth": sums(true, keys, measures)}
 
 
@@ -78,7 +78,7 @@ def test_revisions_tell_what_each_pull_said_and_the_change_in_money(loaded: Worl
     day = str(day_of(age))
     said = []
     for moment in (BACKFILL_AT, DAILY_AT):
-        (true,) = Stage(loaded, "umbrella", moment).truth("days", **{"from": day, "to": day})
+        (true,) = Stage(loaded, "umbrella", moment).truth("days", first=day, last=day)
         said.append(Decimal(true["amount"]))
     rows = loaded.rows(
         """from marts.cost_revisions where organization_id = 'umbrella' and activity_date = ?

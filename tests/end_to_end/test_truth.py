@@ -67,7 +67,7 @@ class Stage:
         """Return what the server says is true at this moment."""
         before, self.world.now = self.world.now, dt.datetime.fromisoformat(self.moment)
         try:
-            return self.world.truth(self.name, topic, **{"from": str(FIRST), "to": str(self.last), **parameters})
+            return self.world.truth(self.name, topic, **{"first": str(FIRST), "last": str(self.last), **parameters})
         finally:
             self.world.now = before
 
@@ -362,7 +362,7 @@ def test_a_revised_day_was_found_pulled_again_and_its_history_is_kept(loaded: Wo
     for name in ORGANIZATIONS:
         said = {}
         for moment in (BACKFILL_AT, DAILY_AT):
-            (true,) = Stage(loaded, name, moment).truth("days", **{"from": str(REVISED), "to": str(REVISED)})
+            (true,) = Stage(loaded, name, moment).truth("days", first=str(REVISED), last=str(REVISED))
             said[moment] = {key: Decimal(true[key]) for key in AMOUNTS}
         rows = loaded.rows(sql, name, REVISED)
         assert len(rows) >= 2, name
@@ -405,7 +405,7 @@ def test_two_organizations_with_one_key_on_two_servers_stay_apart(loaded: World)
 @pytest.mark.parametrize("file", ["warehouse", "serving"])
 def test_money_is_decimal_in_every_column_of_both_files(loaded: World, file: str) -> None:
     columns = loaded.rows(
-        """select schema_name || '.' || table_name as place, column_name as name, data_type as kind
+        """select schema_name || '.' || table_name as make_world, column_name as name, data_type as kind
         from duckdb_columns()
         where schema_name in ('claude_raw', 'staging', 'intermediate', 'marts')""",
         path=getattr(loaded, file),

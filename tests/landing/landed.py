@@ -12,7 +12,7 @@ from onelens_claude.api.endpoints import ENDPOINTS
 
 if TYPE_CHECKING:
     from onelens_claude.landing.work import DayOutcome
-    from tests.places import Place
+    from tests.worlds import World
 
 FIRST, LAST = "2026-11-01", "2026-11-19"
 COSTS_BY_DAY = replace(ENDPOINTS["user_cost_report"], window_days=1)
@@ -22,11 +22,11 @@ def statuses(outcomes: list[DayOutcome]) -> list[str]:
     return [one.status.value for one in outcomes]
 
 
-def ledger(here: Place, columns: str = "status, error_type, window_start, window_end") -> list[tuple[Any, ...]]:
+def ledger(here: World, columns: str = "status, error_type, window_start, window_end") -> list[tuple[Any, ...]]:
     return here.query(f"select {columns} from claude_raw.pulls order by pull_sequence")
 
 
-def assert_nothing_half_or_twice(here: Place, endpoint: str = "user_cost_report") -> None:
+def assert_nothing_half_or_twice(here: World, endpoint: str = "user_cost_report") -> None:
     """Every page and row belongs to a complete pull, and every complete pull has exactly what its ledger row says."""
     counted = f"row_number() over (partition by pull_id) from claude_raw.{endpoint}"
     first_query = ENDPOINTS[endpoint].queries[0].name  # the one whose rows the ledger counts
@@ -50,6 +50,6 @@ def assert_nothing_half_or_twice(here: Place, endpoint: str = "user_cost_report"
     ) == [(0, 0)]
 
 
-def assert_holds_the_truth(here: Place, first: str = FIRST, last: str = LAST, name: str = "acme") -> None:
+def assert_holds_the_truth(here: World, first: str = FIRST, last: str = LAST, name: str = "acme") -> None:
     assert here.amount(where=f"organization_id = '{name}'") == here.true_amount(first, last, name) > 0
     assert_nothing_half_or_twice(here)

@@ -24,10 +24,10 @@ from onelens_claude.fake_api import Fault
 from onelens_claude.landing import fetching
 from onelens_claude.landing.fetching import FetchedPull, PullRequest, fetch, spool_session
 from tests.organizations import organization
-from tests.places import small_pages
+from tests.worlds import small_pages
 
 if TYPE_CHECKING:
-    from tests.places import Place
+    from tests.worlds import World
 
 WINDOW = Window(dt.date(2026, 11, 1), dt.date(2026, 11, 8))
 CAPPED_DAY = dt.date(2026, 11, 10)
@@ -40,7 +40,7 @@ def spool(tmp_path: Path) -> Path:
     return tmp_path / "spool"
 
 
-def pull(here: Place, endpoint: Endpoint, spool: Path, window: Window = WINDOW) -> FetchedPull:
+def pull(here: World, endpoint: Endpoint, spool: Path, window: Window = WINDOW) -> FetchedPull:
     return fetch(here.client(), PullRequest("acme", endpoint, window), spool)
 
 
@@ -48,8 +48,8 @@ def bodies(pulled: FetchedPull) -> list[bytes]:
     return [page.body() for page in pulled.pages]
 
 
-def test_a_pull_is_its_pages_as_files_in_order(place, spool):
-    here = place()
+def test_a_pull_is_its_pages_as_files_in_order(make_world, spool):
+    here = make_world()
     pulled = pull(here, small_pages("user_cost_report"), spool)
     assert len(pulled.pages) > 3
     assert [page.path.name for page in pulled.pages] == [f"{n:06d}.json" for n in range(1, len(pulled.pages) + 1)]
@@ -59,8 +59,8 @@ def test_a_pull_is_its_pages_as_files_in_order(place, spool):
     assert pulled.api_organization_ids == {here.server.api.tenants[0].organization.organization_id}
 
 
-def test_a_bucket_report_asks_total_and_detail_in_one_pull(place, spool):
-    pulled = pull(place(), ENDPOINTS["cost_report"], spool)
+def test_a_bucket_report_asks_total_and_detail_in_one_pull(make_world, spool):
+    pulled = pull(make_world(), ENDPOINTS["cost_report"], spool)
     assert [page.query.name for page in pulled.pages] == ["total", "detail"]
 
 
@@ -68,15 +68,15 @@ def test_a_bucket_report_asks_total_and_detail_in_one_pull(place, spool):
     "kind",
     ["error_500", "html_200", "truncated_json", "connection_reset", "cursor_refused", "cursor_loop", "forbidden"],
 )
-def test_a_pull_that_fails_half_way_leaves_no_file(place, spool, kind):
-    here = place(faults=[Fault(kind, page=3, times=None)], polling={"attempts": 1})
+def test_a_pull_that_fails_half_way_leaves_no_file(make_world, spool, kind):
+    here = make_world(faults=[Fault(kind, page=3, times=None)], polling={"attempts": 1})
     with pytest.raises(errors.ApiError):
         pull(here, small_pages("user_cost_report"), spool)
     assert list(spool.iterdir()) == []
 
 
-def test_after_a_refused_cursor_only_the_second_walk_counts(place, spool):
-    here = place()
+def test_after_a_refused_cursor_only_the_second_walk_counts(make_world, spool):
+    here = make_world()
     undisturbed = pull(here, small_pages("user_cost_report"), spool)
     here.server.api.log.clear()
     here.server.api.faults.add(Fault("cursor_refused", page=3))
@@ -90,20 +90,20 @@ def test_after_a_refused_cursor_only_the_second_walk_counts(place, spool):
     assert again.data_refreshed_at == later - dt.timedelta(hours=4)
 
 
-def test_the_oldest_stamp_of_the_pages_counts(place, spool):
-    here = place()
+def test_the_oldest_stamp_of_the_pages_counts(make_world, spool):
+    here = make_world()
     pulled = pull(here, small_pages("user_cost_report"), spool)
     pulled.pages[1] = replace(pulled.pages[1], data_refreshed_at=dt.datetime(2026, 11, 19, tzinfo=dt.UTC))
     assert pulled.data_refreshed_at == dt.datetime(2026, 11, 19, tzinfo=dt.UTC)
 
 
-def test_without_any_stamp_there_is_none(place, spool):
-    here = place(faults=[Fault("missing_fields", times=None)])
+def test_without_any_stamp_there_is_none(make_world, spool):
+    here = make_world(faults=[Fault("missing_fields", times=None)])
     assert pull(here, small_pages("user_cost_report"), spool).data_refreshed_at is None
 
 
-def test_a_capped_answer_is_asked_again_in_pieces_until_each_is_whole(place, spool):
-    here = place({"acme": organization(users=300, first_day=CAPPED_DAY)})
+def test_a_capped_answer_is_asked_again_in_pieces_until_each_is_whole(make_world, spool):
+    here = make_world({"acme": organization(users=300, first_day=CAPPED_DAY)})
     pulled = pull(here, ENDPOINTS["cost_report"], spool, ONE_DAY)
     asked = amounts(pulled)
     assert list(asked)[:3] == ["total", "detail", "by_product_model"]
@@ -115,8 +115,8 @@ def test_a_capped_answer_is_asked_again_in_pieces_until_each_is_whole(place, spo
     assert asked["detail"] < sum(whole) <= asked["total"]
 
 
-def test_where_products_and_models_are_capped_themselves_products_are_asked_for_alone(place, spool):
-    here = place({"acme": organization(users=300, wide=True, first_day=CAPPED_DAY)})
+def test_where_products_and_models_are_capped_themselves_products_are_asked_for_alone(make_world, spool):
+    here = make_world({"acme": organization(users=300, wide=True, first_day=CAPPED_DAY)})
     pulled = pull(here, ENDPOINTS["cost_report"], spool, ONE_DAY)
     asked = amounts(pulled)
     assert list(asked)[:4] == ["total", "detail", "by_product_model", "by_product"]
@@ -128,9 +128,9 @@ def test_where_products_and_models_are_capped_themselves_products_are_asked_for_
 
 
 @pytest.mark.parametrize("most", [3, 12])
-def test_a_capped_answer_is_split_into_so_many_pieces_at_most(place, spool, monkeypatch, most):
+def test_a_capped_answer_is_split_into_so_many_pieces_at_most(make_world, spool, monkeypatch, most):
     monkeypatch.setattr(fetching, "_MOST_PIECES", most)
-    here = place({"acme": organization(users=300, wide=True, first_day=CAPPED_DAY)})
+    here = make_world({"acme": organization(users=300, wide=True, first_day=CAPPED_DAY)})
     asked = amounts(pull(here, ENDPOINTS["cost_report"], spool, ONE_DAY))
     assert sum(name.startswith("detail:") for name in asked) == most
     assert asked["total"] == asked["by_product"]  # what is left out is known by product
@@ -145,8 +145,8 @@ def amounts(pulled: FetchedPull) -> dict[str, Decimal]:
     return asked
 
 
-def test_a_product_the_filter_does_not_know_stays_as_far_as_it_is_listed(place, spool):
-    here = place(
+def test_a_product_the_filter_does_not_know_stays_as_far_as_it_is_listed(make_world, spool):
+    here = make_world(
         {"acme": organization(users=60, wide=True, first_day=CAPPED_DAY)},
         faults=[Fault("unknown_product", endpoint="cost_report", times=None)],
     )
@@ -155,8 +155,8 @@ def test_a_product_the_filter_does_not_know_stays_as_far_as_it_is_listed(place, 
     assert not any("claude_of_tomorrow" in page.query.name for page in pulled.pages)
 
 
-def test_buckets_of_another_form_are_refused_and_kept(place, spool, monkeypatch):
-    here = place()
+def test_buckets_of_another_form_are_refused_and_kept(make_world, spool, monkeypatch):
+    here = make_world()
     real = type(here.client())._get
 
     def change(*arguments, **options):
@@ -176,10 +176,10 @@ def test_buckets_of_another_form_are_refused_and_kept(place, spool, monkeypatch)
 # the spool
 
 
-def test_a_spool_that_cannot_be_written_is_one_clear_error(place, tmp_path):
+def test_a_spool_that_cannot_be_written_is_one_clear_error(make_world, tmp_path):
     (tmp_path / "spool").write_text("a file in the folder's place")
     with pytest.raises(errors.WarehouseError, match=r"spool.*pages cannot be kept there until they are loaded: "):
-        pull(place(), ENDPOINTS["users"], tmp_path / "spool", Window(dt.date(2026, 11, 17), dt.date(2026, 11, 18)))
+        pull(make_world(), ENDPOINTS["users"], tmp_path / "spool", Window(dt.date(2026, 11, 17), dt.date(2026, 11, 18)))
     with (
         pytest.raises(errors.WarehouseError, match=r"spool.*pages cannot be kept there until they are loaded: "),
         spool_session(tmp_path / "spool"),

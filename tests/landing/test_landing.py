@@ -27,7 +27,7 @@ from tests.landing.landed import (
     statuses,
 )
 from tests.organizations import organization
-from tests.places import days, small_pages
+from tests.worlds import days, small_pages
 
 # windows
 
@@ -55,8 +55,8 @@ def test_a_day_given_twice_is_asked_for_once():
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_every_endpoint_lands_with_one_outcome_per_day(place, endpoint):
-    here = place()
+def test_every_endpoint_lands_with_one_outcome_per_day(make_world, endpoint):
+    here = make_world()
     outcomes = here.land(endpoint, FIRST, LAST)
     assert [one.day for one in outcomes] == days(FIRST, LAST)
     assert set(statuses(outcomes)) == {"loaded"}
@@ -66,25 +66,25 @@ def test_every_endpoint_lands_with_one_outcome_per_day(place, endpoint):
     assert here.query("select count(*) from claude_raw.pulls") == [(-(-19 // longest),)]
 
 
-def test_outcomes_carry_each_days_figures(place):
-    here = place()
+def test_outcomes_carry_each_days_figures(make_world):
+    here = make_world()
     outcomes = here.land("user_cost_report", FIRST, LAST)
-    for one, true in zip(outcomes, here.truth("days", FIRST, LAST)["rows"], strict=True):
+    for one, true in zip(outcomes, here.truth("acme", "days", FIRST, LAST)["rows"], strict=True):
         assert (one.amount_cents or 0) == Decimal(true["user_amount"])
         assert one.data_refreshed_at == dt.datetime(2026, 11, 20, 8, tzinfo=dt.UTC)
     assert sum(one.row_count for one in outcomes) == here.query("select row_count from claude_raw.pulls")[0][0]
     assert_holds_the_truth(here)
 
 
-def test_the_ungrouped_total_of_a_report_is_the_truth(place):
-    here = place()
+def test_the_ungrouped_total_of_a_report_is_the_truth(make_world):
+    here = make_world()
     here.land("cost_report", FIRST, LAST)
     assert here.amount("cost_report", "query = 'total'") == here.true_amount(FIRST, LAST, column="amount")
     assert here.amount("cost_report", "query = 'detail'") == here.true_amount(FIRST, LAST, column="amount")
 
 
-def test_an_empty_organisation_and_empty_days_are_loaded_and_complete(place):
-    here = place({"acme": organization(first_day=dt.date(2026, 11, 18))})
+def test_an_empty_organisation_and_empty_days_are_loaded_and_complete(make_world):
+    here = make_world({"acme": organization(first_day=dt.date(2026, 11, 18))})
     for endpoint in ("user_cost_report", "cost_report", "users", "summaries"):
         outcomes = here.land(endpoint, "2026-11-10", "2026-11-19")
         assert set(statuses(outcomes)) == {"loaded"}
@@ -92,8 +92,8 @@ def test_an_empty_organisation_and_empty_days_are_loaded_and_complete(place):
     assert here.amount() == here.true_amount("2026-11-10", "2026-11-19")
 
 
-def test_organisations_land_side_by_side_and_keep_apart(place):
-    here = place({"acme": organization(), "globex": organization("sk-ant-api01-globex", seed=2)})
+def test_organisations_land_side_by_side_and_keep_apart(make_world):
+    here = make_world({"acme": organization(), "globex": organization("sk-ant-api01-globex", seed=2)})
     outcomes = here.land("user_cost_report", FIRST, LAST, ("acme", "globex"))
     assert [(one.day, one.organization_id) for one in outcomes[:3]] == [
         (dt.date(2026, 11, 1), "acme"), (dt.date(2026, 11, 1), "globex"), (dt.date(2026, 11, 2), "acme"),
@@ -102,15 +102,15 @@ def test_organisations_land_side_by_side_and_keep_apart(place):
     assert_holds_the_truth(here, name="globex")
 
 
-def test_several_pages_are_one_pull(place):
-    here = place()
+def test_several_pages_are_one_pull(make_world):
+    here = make_world()
     here.land(small_pages("user_cost_report", 20), FIRST, LAST)
     assert ledger(here, "page_count > 5, status") == [(True, "complete")]
     assert_holds_the_truth(here)
 
 
-def test_many_small_pulls_are_appended_in_few_transactions(place, monkeypatch):
-    here = place()
+def test_many_small_pulls_are_appended_in_few_transactions(make_world, monkeypatch):
+    here = make_world()
     batches: list[int] = []
     real = appending.append_pulls
 
@@ -126,8 +126,8 @@ def test_many_small_pulls_are_appended_in_few_transactions(place, monkeypatch):
     assert_holds_the_truth(here)
 
 
-def test_two_to_eight_requests_are_on_their_way_at_once(place, monkeypatch):
-    here = place()
+def test_two_to_eight_requests_are_on_their_way_at_once(make_world, monkeypatch):
+    here = make_world()
     guard, running, most = threading.Lock(), 0, 0
     fetch = fetching.fetch
 
@@ -148,8 +148,8 @@ def test_two_to_eight_requests_are_on_their_way_at_once(place, monkeypatch):
     assert 2 <= most <= 8
 
 
-def test_an_organisation_whose_first_answer_takes_long_does_not_hold_up_another(place):
-    here = place({"acme": organization(), "beta": organization("sk-beta", seed=2)})
+def test_an_organisation_whose_first_answer_takes_long_does_not_hold_up_another(make_world):
+    here = make_world({"acme": organization(), "beta": organization("sk-beta", seed=2)})
     acme, beta = (tenant.organization.organization_id for tenant in here.server.api.tenants)
     here.server.api.faults.add(Fault("slow", organization=acme, seconds=1.5))
     here.land("users", "2026-11-01", "2026-11-12", ("acme", "beta"))
@@ -158,8 +158,8 @@ def test_an_organisation_whose_first_answer_takes_long_does_not_hold_up_another(
     assert order.index(acme, order.index(acme) + 1) > 12  # all of beta came between acme's first two
 
 
-def test_progress_counts_every_pull_and_every_page_once(place):
-    here = place()
+def test_progress_counts_every_pull_and_every_page_once(make_world):
+    here = make_world()
     seen = []
     here.onelens.landing("users", lambda *progress: seen.append(progress)).land(
         small_pages("users", 2), {"acme": days("2026-11-10", "2026-11-19")}
@@ -170,8 +170,8 @@ def test_progress_counts_every_pull_and_every_page_once(place):
     assert len(pages) > 10
 
 
-def test_days_nobody_can_have_are_not_asked_for(place, write_settings):
-    here = place()
+def test_days_nobody_can_have_are_not_asked_for(make_world, write_settings):
+    here = make_world()
     organizations = [
         one.model_copy(update={"backfill_start": dt.date(2026, 11, 3)}) for one in here.settings.organizations
     ]
@@ -198,8 +198,8 @@ def test_days_nobody_can_have_are_not_asked_for(place, write_settings):
 
 
 @pytest.mark.parametrize("kind", ["up", "down", "empty", "new_user"])
-def test_pulling_a_revised_day_again_replaces_its_truth_and_no_other_days(place, kind):
-    here = place()
+def test_pulling_a_revised_day_again_replaces_its_truth_and_no_other_days(make_world, kind):
+    here = make_world()
     here.land("user_cost_report", FIRST, LAST)
     before = here.true_amount(FIRST, LAST)
     here.server.api.tenants[0].organization.add_revision(Revision(dt.date(2026, 11, 6), kind))
@@ -209,8 +209,8 @@ def test_pulling_a_revised_day_again_replaces_its_truth_and_no_other_days(place,
     assert_holds_the_truth(here)
 
 
-def test_an_older_pull_that_covers_more_does_not_come_back_when_the_clock_goes_back(place, set_now):
-    here = place()
+def test_an_older_pull_that_covers_more_does_not_come_back_when_the_clock_goes_back(make_world, set_now):
+    here = make_world()
     revise = here.server.api.tenants[0].organization.add_revision
     here.land("user_cost_report", FIRST, LAST)
     revise(Revision(dt.date(2026, 11, 6), "down", percent=50))
@@ -239,8 +239,8 @@ def test_an_older_pull_that_covers_more_does_not_come_back_when_the_clock_goes_b
         "missing_fields",
     ],
 )
-def test_new_and_old_forms_flow_through_to_the_last_digit(place, kind):
-    here = place(faults=[Fault(kind, times=None)])
+def test_new_and_old_forms_flow_through_to_the_last_digit(make_world, kind):
+    here = make_world(faults=[Fault(kind, times=None)])
     assert set(statuses(here.land("user_cost_report", FIRST, LAST))) == {"loaded"}
     assert_holds_the_truth(here)
     rows = "claude_raw.user_cost_report_rows"
@@ -263,8 +263,8 @@ def test_new_and_old_forms_flow_through_to_the_last_digit(place, kind):
         assert here.query(f"select count(*) > 0 from {rows} where {value[0]} = '{value[1]}'") == [(True,)]
 
 
-def test_older_summaries_and_null_blocks_land(place):
-    here = place(
+def test_older_summaries_and_null_blocks_land(make_world):
+    here = make_world(
         faults=[
             Fault("old_summaries", endpoint="summaries", times=None),
             Fault("null_block", endpoint="users", times=None),
@@ -275,8 +275,8 @@ def test_older_summaries_and_null_blocks_land(place):
     assert here.query("select count(*) > 0, count(chat_metrics) from claude_raw.users_rows") == [(True, 0)]
 
 
-def test_another_organisation_behind_the_same_entry_is_refused(place, write_settings):
-    here = place({"acme": organization(), "globex": organization("sk-ant-api01-globex", seed=2)})
+def test_another_organisation_behind_the_same_entry_is_refused(make_world, write_settings):
+    here = make_world({"acme": organization(), "globex": organization("sk-ant-api01-globex", seed=2)})
     here.land("user_cost_report", "2026-11-01", "2026-11-10")
     (here.settings.source.parent / "acme.key").write_text("sk-ant-api01-globex")
     outcomes = here.land("user_cost_report", "2026-11-01", "2026-11-10")

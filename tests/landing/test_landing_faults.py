@@ -26,10 +26,10 @@ from tests.landing.landed import (
     statuses,
 )
 from tests.organizations import organization
-from tests.places import days, small_pages
+from tests.worlds import days, small_pages
 
 if TYPE_CHECKING:
-    from tests.places import Place
+    from tests.worlds import World
 
 # faults: one organisation's, recorded, and the earlier truth stands
 
@@ -57,9 +57,9 @@ if TYPE_CHECKING:
     ],
     ids=lambda value: f"{value.kind}-{value.value or ''}" if isinstance(value, Fault) else "",
 )
-def test_a_fault_fails_its_own_pull_only(place, caplog, fault, error_type, words):
+def test_a_fault_fails_its_own_pull_only(make_world, caplog, fault, error_type, words):
     caplog.set_level(logging.DEBUG)
-    here = place(
+    here = make_world(
         {"acme": organization(), "globex": organization("sk-ant-api01-globex", seed=2, name="Globex")},
         polling={"attempts": 1},
     )
@@ -97,7 +97,7 @@ def test_a_fault_fails_its_own_pull_only(place, caplog, fault, error_type, words
     assert_no_key_anywhere(here, caplog.text)
 
 
-def assert_no_key_anywhere(here: Place, log: str) -> None:
+def assert_no_key_anywhere(here: World, log: str) -> None:
     folder = here.settings.warehouse_path.parent
     for one in here.settings.organizations:
         key = one.api_key()
@@ -107,8 +107,8 @@ def assert_no_key_anywhere(here: Place, log: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["bad_amount", "html_200", "truncated_json"])
-def test_refused_bytes_are_kept_aside_with_the_reason(place, kind):
-    here = place(faults=[Fault(kind, page=2, times=None)])
+def test_refused_bytes_are_kept_aside_with_the_reason(make_world, kind):
+    here = make_world(faults=[Fault(kind, page=2, times=None)])
     here.land(small_pages("user_cost_report", 5), "2026-11-02")
     (pull_id,) = here.query("select pull_id from claude_raw.pulls where status = 'failed'")[0]
     (folder,) = (here.settings.warehouse_path.parent / "quarantine").iterdir()
@@ -124,8 +124,8 @@ def test_refused_bytes_are_kept_aside_with_the_reason(place, kind):
     assert list((here.settings.warehouse_path.parent / "spool").iterdir()) == []
 
 
-def test_one_refused_pull_does_not_keep_back_the_others_of_its_batch(place):
-    here = place(faults=[Fault("bad_amount", day=dt.date(2026, 11, 6))])
+def test_one_refused_pull_does_not_keep_back_the_others_of_its_batch(make_world):
+    here = make_world(faults=[Fault("bad_amount", day=dt.date(2026, 11, 6))])
     outcomes = here.land(COSTS_BY_DAY, FIRST, LAST)
     assert [one.day for one in outcomes if one.status is DayStatus.FAILED] == [dt.date(2026, 11, 6)]
     assert statuses(outcomes).count("loaded") == 18
@@ -133,8 +133,8 @@ def test_one_refused_pull_does_not_keep_back_the_others_of_its_batch(place):
     assert_nothing_half_or_twice(here)
 
 
-def test_a_key_that_was_switched_off_half_way_is_not_asked_again_for_every_window(place):
-    here = place(faults=[Fault("forbidden", after=5, times=None)])
+def test_a_key_that_was_switched_off_half_way_is_not_asked_again_for_every_window(make_world):
+    here = make_world(faults=[Fault("forbidden", after=5, times=None)])
     outcomes = here.land("users", FIRST, LAST)
     assert statuses(outcomes).count("loaded") == 5
     assert {one.status for one in outcomes} == {DayStatus.LOADED, DayStatus.FAILED}
@@ -146,8 +146,8 @@ def test_a_key_that_was_switched_off_half_way_is_not_asked_again_for_every_windo
         assert days_to_pull(connection, "acme", ENDPOINTS["users"], revision_days=30) == []
 
 
-def test_access_switched_off_for_real_half_way_is_the_same(place, monkeypatch):
-    here = place()
+def test_access_switched_off_for_real_half_way_is_the_same(make_world, monkeypatch):
+    here = make_world()
     asked = threading.Semaphore(6)
     real = fetching.fetch
 
@@ -162,8 +162,8 @@ def test_access_switched_off_for_real_half_way_is_the_same(place, monkeypatch):
     assert all("Public API access is not enabled" in one.reason for one in outcomes if one.status is DayStatus.FAILED)
 
 
-def test_an_unreachable_host_fails_each_day_and_is_asked_little(place, write_settings):
-    here = place()
+def test_an_unreachable_host_fails_each_day_and_is_asked_little(make_world, write_settings):
+    here = make_world()
     here.settings = write_settings(
         {"acme": ("key", "http://127.0.0.1:1"), "globex": ("sk-ant-api01-acme", here.server.base_url)}
     )
@@ -175,8 +175,8 @@ def test_an_unreachable_host_fails_each_day_and_is_asked_little(place, write_set
     assert len([row for row in ledger(here) if row[0] == "failed"]) <= work.FETCH_THREADS
 
 
-def test_several_failures_in_a_row_end_the_asking_and_single_ones_do_not(place):
-    here = place(faults=[Fault("html_200", times=None, after=3)])
+def test_several_failures_in_a_row_end_the_asking_and_single_ones_do_not(make_world):
+    here = make_world(faults=[Fault("html_200", times=None, after=3)])
     here.land("users", FIRST, LAST)
     assert len(here.requests("/users")) <= 3 + asking._FAILURES_IN_A_ROW + work.FETCH_THREADS
     here.server.api.faults.clear()
@@ -185,8 +185,8 @@ def test_several_failures_in_a_row_end_the_asking_and_single_ones_do_not(place):
     assert statuses(here.land("users", FIRST, LAST)).count("failed") == 5
 
 
-def test_a_key_file_that_vanishes_is_the_days_failure(place):
-    here = place()
+def test_a_key_file_that_vanishes_is_the_days_failure(make_world):
+    here = make_world()
     key_file = here.settings.source.parent / "acme.key"
     key_file.unlink()
     outcomes = here.land("users", FIRST, LAST)
@@ -195,8 +195,8 @@ def test_a_key_file_that_vanishes_is_the_days_failure(place):
     assert len(here.requests()) == 0
 
 
-def test_a_rate_limited_landing_loses_nothing(place):
-    here = place(faults=[Fault("rate_limited", times=3, value="0.2")], polling={"attempts": 6})
+def test_a_rate_limited_landing_loses_nothing(make_world):
+    here = make_world(faults=[Fault("rate_limited", times=3, value="0.2")], polling={"attempts": 6})
     assert set(statuses(here.land("users", FIRST, LAST))) == {"loaded"}
     assert_nothing_half_or_twice(here, "users")
 
@@ -205,8 +205,10 @@ def test_a_rate_limited_landing_loses_nothing(place):
 
 
 @pytest.mark.parametrize("day", ["2026-11-01", "2026-11-10", "2026-11-19"], ids=["first", "middle", "last"])
-def test_a_bad_row_costs_its_own_day_alone(place, day):
-    here = place(faults=[Fault("bad_amount", endpoint="user_cost_report", day=dt.date.fromisoformat(day), times=None)])
+def test_a_bad_row_costs_its_own_day_alone(make_world, day):
+    here = make_world(
+        faults=[Fault("bad_amount", endpoint="user_cost_report", day=dt.date.fromisoformat(day), times=None)]
+    )
     outcomes = here.land("user_cost_report", FIRST, LAST)
     assert [str(one.day) for one in outcomes if one.status is DayStatus.FAILED] == [day]
     assert statuses(outcomes).count("loaded") == 18
@@ -220,16 +222,16 @@ def test_a_bad_row_costs_its_own_day_alone(place, day):
 
 
 @pytest.mark.parametrize("endpoint", ["user_cost_report", "user_usage_report", "cost_report", "usage_report", "users"])
-def test_pages_that_overlapped_once_are_read_once_more_and_are_right(place, endpoint):
-    here = place(faults=[Fault("repeated_row", endpoint=endpoint)])
+def test_pages_that_overlapped_once_are_read_once_more_and_are_right(make_world, endpoint):
+    here = make_world(faults=[Fault("repeated_row", endpoint=endpoint)])
     assert set(statuses(here.land(endpoint, "2026-11-02", "2026-11-04"))) == {"loaded"}
     assert here.query("select count(*) from claude_raw.pulls where status = 'failed'") == [(0,)]
     if endpoint == "user_cost_report":
         assert here.amount() == here.true_amount("2026-11-02", "2026-11-04")
 
 
-def test_a_key_that_stays_repeated_is_refused_for_its_day_and_organisation_alone(place):
-    here = place(
+def test_a_key_that_stays_repeated_is_refused_for_its_day_and_organisation_alone(make_world):
+    here = make_world(
         {"acme": organization(), "globex": organization("sk-ant-api01-globex", seed=2, name="Globex")},
         faults=[Fault("repeated_row", "cost_report", day=dt.date(2026, 11, 3), organization="Acme Corp", times=None)],
     )
@@ -253,8 +255,8 @@ def test_a_key_that_stays_repeated_is_refused_for_its_day_and_organisation_alone
         assert total == here.true_amount(first, last, name, "amount")
 
 
-def test_a_stamp_that_moves_between_pages_begins_the_walk_anew_once(place):
-    here = place(faults=[Fault("older_stamp", endpoint="user_cost_report", page=2)])
+def test_a_stamp_that_moves_between_pages_begins_the_walk_anew_once(make_world):
+    here = make_world(faults=[Fault("older_stamp", endpoint="user_cost_report", page=2)])
     pages = small_pages("user_cost_report", 5)
     assert set(statuses(here.land(pages, "2026-11-02"))) == {"loaded"}
     asked = here.requests("user_cost_report")
@@ -265,8 +267,8 @@ def test_a_stamp_that_moves_between_pages_begins_the_walk_anew_once(place):
     assert_nothing_half_or_twice(here)
 
 
-def test_where_the_stamp_keeps_moving_the_oldest_counts(place):
-    here = place(faults=[Fault("older_stamp", endpoint="user_cost_report", page=2, times=None)])
+def test_where_the_stamp_keeps_moving_the_oldest_counts(make_world):
+    here = make_world(faults=[Fault("older_stamp", endpoint="user_cost_report", page=2, times=None)])
     assert set(statuses(here.land(small_pages("user_cost_report", 5), "2026-11-02"))) == {"loaded"}
     (stored,) = here.query("select data_refreshed_at from claude_raw.pulls where status = 'complete'")[0]
     here.server.api.faults.clear()

@@ -24,13 +24,13 @@ from tests.landing.landed import (
     assert_nothing_half_or_twice,
     statuses,
 )
-from tests.places import small_pages
+from tests.worlds import small_pages
 
 # the machine fails
 
 
-def test_a_warehouse_that_cannot_be_written_is_one_clear_error_before_anything_is_asked(place):
-    here = place()
+def test_a_warehouse_that_cannot_be_written_is_one_clear_error_before_anything_is_asked(make_world):
+    here = make_world()
     here.settings.warehouse_path.parent.write_text("a file in the folder's place")
     with pytest.raises(WarehouseError, match="data: cannot be created: "):
         here.land("users", FIRST, LAST)
@@ -38,8 +38,8 @@ def test_a_warehouse_that_cannot_be_written_is_one_clear_error_before_anything_i
 
 
 @pytest.mark.parametrize("name", ["spool", "quarantine"])
-def test_a_folder_beside_the_warehouse_that_cannot_be_made_is_one_clear_error(place, name):
-    here = place(faults=[Fault("bad_amount", times=None)])
+def test_a_folder_beside_the_warehouse_that_cannot_be_made_is_one_clear_error(make_world, name):
+    here = make_world(faults=[Fault("bad_amount", times=None)])
     here.settings.warehouse_path.parent.mkdir()
     (here.settings.warehouse_path.parent / name).write_text("a file in the folder's place")
     with pytest.raises(WarehouseError, match=f"{name}.*cannot be kept"):
@@ -79,8 +79,8 @@ except WarehouseError as error:
         ("warehouse", "onelens.duckdb: cannot be written: "),
     ],
 )
-def test_a_disk_that_fills_up_ends_the_landing_with_one_clear_error(place, full, words):
-    here = place()
+def test_a_disk_that_fills_up_ends_the_landing_with_one_clear_error(make_world, full, words):
+    here = make_world()
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, full], capture_output=True, text=True, timeout=60, check=False
     )
@@ -104,8 +104,8 @@ except KeyboardInterrupt:
 """
 
 
-def test_ctrl_c_ends_at_once_although_requests_wait_for_minutes(place):
-    here = place(faults=[Fault("rate_limited", value="300", after=2, times=None)])
+def test_ctrl_c_ends_at_once_although_requests_wait_for_minutes(make_world):
+    here = make_world(faults=[Fault("rate_limited", value="300", after=2, times=None)])
     with subprocess.Popen([sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         process.stdout.readline()
@@ -165,8 +165,8 @@ def run_landing(*arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(("point", "number"), POINTS, ids=lambda value: str(value).replace(" ", "_"))
-def test_a_landing_killed_in_the_act_and_run_again_holds_everything_once(place, point, number):
-    here = place()
+def test_a_landing_killed_in_the_act_and_run_again_holds_everything_once(make_world, point, number):
+    here = make_world()
     with run_landing(point, str(number)) as process:
         process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -179,8 +179,8 @@ def test_a_landing_killed_in_the_act_and_run_again_holds_everything_once(place, 
     assert list((here.settings.warehouse_path.parent / "spool").iterdir()) == []
 
 
-def test_a_landing_killed_again_and_again_at_random_moments_holds_everything_once(place):
-    here = place(faults=[Fault("slow", seconds=0.02, times=None)])
+def test_a_landing_killed_again_and_again_at_random_moments_holds_everything_once(make_world):
+    here = make_world(faults=[Fault("slow", seconds=0.02, times=None)])
     moment = random.Random(int(os.environ.get("ONELENS_TEST_SEED", "7")))
     for _ in range(3):
         with run_landing("none", "0") as process:
@@ -193,8 +193,8 @@ def test_a_landing_killed_again_and_again_at_random_moments_holds_everything_onc
     assert list((here.settings.warehouse_path.parent / "spool").iterdir()) == []
 
 
-def test_landings_of_another_process_and_of_threads_at_the_same_time_all_hold(place):
-    here = place()
+def test_landings_of_another_process_and_of_threads_at_the_same_time_all_hold(make_world):
+    here = make_world()
     with run_landing("none", "0") as process:
         assert process.stdout
         process.stdout.readline()
@@ -208,8 +208,8 @@ def test_landings_of_another_process_and_of_threads_at_the_same_time_all_hold(pl
     assert_nothing_half_or_twice(here, "users")
 
 
-def test_while_a_landing_waits_for_an_answer_others_can_write(place, monkeypatch):
-    here = place()
+def test_while_a_landing_waits_for_an_answer_others_can_write(make_world, monkeypatch):
+    here = make_world()
     api, warehouse = here.server.api, here.onelens.warehouse()
     answer = api.answer
     could_write = []

@@ -12,12 +12,12 @@ from tests.organizations import organization
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.places import Place
+    from tests.worlds import World
 
 DAYS = (dt.date(2026, 11, 1), dt.date(2026, 11, 19))
 
 
-def planned_requests(here: Place, *, known: bool) -> dict[str, int]:
+def planned_requests(here: World, *, known: bool) -> dict[str, int]:
     settings = here.settings
     warehouse = here.onelens.warehouse()
     if not known:
@@ -29,8 +29,8 @@ def planned_requests(here: Place, *, known: bool) -> dict[str, int]:
     return {one.endpoint: one.requests for one in plan}
 
 
-def test_nothing_is_asked_and_every_endpoint_is_planned(place: Callable[..., Place]) -> None:
-    here = place()
+def test_nothing_is_asked_and_every_endpoint_is_planned(make_world: Callable[..., World]) -> None:
+    here = make_world()
     assert planned_requests(here, known=False) == {
         "summaries": 1,
         "users": 19,
@@ -45,8 +45,8 @@ def test_nothing_is_asked_and_every_endpoint_is_planned(place: Callable[..., Pla
     assert here.requests() == []
 
 
-def test_the_plan_after_a_first_load_is_what_a_second_one_asks(place: Callable[..., Place]) -> None:
-    here = place({"acme": organization(users=40)})
+def test_the_plan_after_a_first_load_is_what_a_second_one_asks(make_world: Callable[..., World]) -> None:
+    here = make_world({"acme": organization(users=40)})
     for endpoint in here.settings.endpoints():
         here.land(endpoint, "2026-11-01", "2026-11-19")
     planned = planned_requests(here, known=True)
@@ -58,8 +58,8 @@ def test_the_plan_after_a_first_load_is_what_a_second_one_asks(place: Callable[.
     assert asked == planned
 
 
-def test_days_before_an_organisations_start_are_not_planned(place: Callable[..., Place]) -> None:
-    here = place()
+def test_days_before_an_organisations_start_are_not_planned(make_world: Callable[..., World]) -> None:
+    here = make_world()
     late = here.settings.organizations[0].model_copy(update={"backfill_start": dt.date(2026, 11, 15)})
     plan = plan_backfill(None, [late], here.settings.endpoints(), DAYS, 60)
     assert next(one.windows for one in plan if one.endpoint == "users") == 5

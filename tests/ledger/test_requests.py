@@ -18,12 +18,12 @@ import pytest
 from onelens_claude.api.endpoints import PRODUCTS_WITHOUT_FILTER
 from onelens_claude.ledger.planning import plan_backfill
 from tests.organizations import organization
-from tests.places import days
+from tests.worlds import days
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.places import Place
+    from tests.worlds import World
 
 LAST = dt.date(2026, 11, 19)
 NAMES = {"projects": "chat_projects"}
@@ -31,13 +31,13 @@ NAMES = {"projects": "chat_projects"}
 BASE_ROW = "day,user_id,product,model,context_window,inference_geo,speed"
 
 
-def asked(here: Place) -> Counter[str]:
+def asked(here: World) -> Counter[str]:
     """Count what the server was asked, by endpoint."""
     parts = [path.split("?")[0].rsplit("/", 1)[1] for path in here.requests()]
     return Counter(NAMES.get(part, part) for part in parts)
 
 
-def fewest(here: Place, first: dt.date, last: dt.date = LAST) -> Counter[str]:
+def fewest(here: World, first: dt.date, last: dt.date = LAST) -> Counter[str]:
     """Return the fewest requests per endpoint that bring all rows of the days."""
     span = (last - first).days + 1
     edges = [first + dt.timedelta(days=n) for n in [*range(0, span, 31), span]]
@@ -51,19 +51,19 @@ def fewest(here: Place, first: dt.date, last: dt.date = LAST) -> Counter[str]:
     return Counter(by_day) + reports + Counter(summaries=len(edges) - 1)
 
 
-def base_rows(here: Place, name: str, start: dt.date, end: dt.date) -> int:
+def base_rows(here: World, name: str, start: dt.date, end: dt.date) -> int:
     """Count the user rows of a window as `limit` counts them: cost type and token type do not multiply them."""
     topic = "costs" if name == "user_cost_report" else "usage"
     last = end - dt.timedelta(days=1)
-    rows = here.truth(topic, str(start), str(last), by=BASE_ROW)["rows"]
+    rows = here.truth("acme", topic, str(start), str(last), by=BASE_ROW)["rows"]
     return sum(row["user_id"] is not None for row in rows)
 
 
-def bucket_pages(here: Place, name: str, start: dt.date, end: dt.date) -> int:
+def bucket_pages(here: World, name: str, start: dt.date, end: dt.date) -> int:
     """Count the total, the detail, and the pieces of a detail that reaches the cap."""
     topic = "costs" if name == "cost_report" else "usage"
     by = "day,product,model,context_window,inference_geo,speed" + (",cost_type,token_type" if topic == "costs" else "")
-    rows = here.truth(topic, str(start), str(end - dt.timedelta(days=1)), by=by)["rows"]
+    rows = here.truth("acme", topic, str(start), str(end - dt.timedelta(days=1)), by=by)["rows"]
     if not is_capped(rows):
         return 2
     pages = 3
@@ -79,7 +79,7 @@ def is_capped(rows: list[dict[str, Any]]) -> bool:
     return max(Counter(row["day"] for row in rows).values(), default=0) >= 100
 
 
-def backfill(here: Place, first: dt.date, last: dt.date = LAST) -> None:
+def backfill(here: World, first: dt.date, last: dt.date = LAST) -> None:
     """Land every endpoint, as one run does."""
     onelens = here.onelens
     for endpoint in here.settings.endpoints():
@@ -87,7 +87,7 @@ def backfill(here: Place, first: dt.date, last: dt.date = LAST) -> None:
         landing.land(endpoint, dict.fromkeys(["acme"], days(str(first), str(last))), run_id="run")
 
 
-def plan(here: Place, first: dt.date, *, known: bool) -> tuple[Counter[str], set[str]]:
+def plan(here: World, first: dt.date, *, known: bool) -> tuple[Counter[str], set[str]]:
     """Return the planned requests per endpoint, and which are not exact."""
     settings = here.settings
     with here.onelens.warehouse().newest_reader() as connection:
@@ -101,9 +101,9 @@ def plan(here: Place, first: dt.date, *, known: bool) -> tuple[Counter[str], set
 
 @pytest.mark.parametrize("span", [1, 31, 32, 90, 300])
 def test_a_backfill_asks_no_more_than_what_is_needed_and_a_plan_with_known_rows_says_exactly_that(
-    place: Callable[..., Place], span: int
+    make_world: Callable[..., World], span: int
 ) -> None:
-    here = place({"acme": organization(users=3, first_day=dt.date(2026, 1, 1))})
+    here = make_world({"acme": organization(users=3, first_day=dt.date(2026, 1, 1))})
     first = LAST - dt.timedelta(days=span - 1)
     least, not_exact = plan(here, first, known=False)
     backfill(here, first)
@@ -114,8 +114,10 @@ def test_a_backfill_asks_no_more_than_what_is_needed_and_a_plan_with_known_rows_
     assert plan(here, first, known=True) == (found, set())
 
 
-def test_users_that_fill_several_pages_make_the_plan_a_least_until_they_are_known(place: Callable[..., Place]) -> None:
-    here = place({"acme": organization(users=60, first_day=dt.date(2026, 10, 20))})
+def test_users_that_fill_several_pages_make_the_plan_a_least_until_they_are_known(
+    make_world: Callable[..., World],
+) -> None:
+    here = make_world({"acme": organization(users=60, first_day=dt.date(2026, 10, 20))})
     first = dt.date(2026, 10, 20)
     least, _ = plan(here, first, known=False)
     backfill(here, first)
@@ -127,9 +129,9 @@ def test_users_that_fill_several_pages_make_the_plan_a_least_until_they_are_know
 
 @pytest.mark.parametrize("lag", [2, 4])
 def test_engagement_that_comes_late_costs_one_request_more_per_endpoint_in_a_whole_backfill(
-    place: Callable[..., Place], lag: int
+    make_world: Callable[..., World], lag: int
 ) -> None:
-    here = place({"acme": organization(users=3, engagement_lag_days=lag, first_day=dt.date(2026, 10, 1))})
+    here = make_world({"acme": organization(users=3, engagement_lag_days=lag, first_day=dt.date(2026, 10, 1))})
     first = LAST - dt.timedelta(days=30)
     backfill(here, first)
     engagement = fewest(here, first, LAST - dt.timedelta(days=lag - 1))
@@ -138,16 +140,16 @@ def test_engagement_that_comes_late_costs_one_request_more_per_endpoint_in_a_who
     assert asked(here).total() == least + sum(not name.endswith("report") for name in reports)
 
 
-def test_nothing_else_is_on_its_way_while_the_newest_day_is_asked_for(place: Callable[..., Place]) -> None:
-    here = place({"acme": organization(users=3, engagement_lag_days=6)})
+def test_nothing_else_is_on_its_way_while_the_newest_day_is_asked_for(make_world: Callable[..., World]) -> None:
+    here = make_world({"acme": organization(users=3, engagement_lag_days=6)})
     here.land("users", "2026-11-13", "2026-11-19")  # the 13th and 14th are there
     assert asked(here) == {"users": 3}
 
 
 def test_before_ten_in_the_morning_engagement_of_yesterday_is_not_asked_for(
-    place: Callable[..., Place], set_now: Callable[[str], None]
+    make_world: Callable[..., World], set_now: Callable[[str], None]
 ) -> None:
-    here = place()
+    here = make_world()
     set_now("2026-11-20T09:59:00Z")
     backfill(here, LAST)
     assert set(asked(here)) == {"user_usage_report", "user_cost_report", "usage_report", "cost_report"}
@@ -156,8 +158,8 @@ def test_before_ten_in_the_morning_engagement_of_yesterday_is_not_asked_for(
     assert asked(here)["users"] == 1
 
 
-def test_a_key_that_is_refused_costs_one_request_per_endpoint(place: Callable[..., Place]) -> None:
-    here = place()
+def test_a_key_that_is_refused_costs_one_request_per_endpoint(make_world: Callable[..., World]) -> None:
+    here = make_world()
     here.server.api.tenants[0].access_enabled = False
     backfill(here, LAST - dt.timedelta(days=60))
     assert asked(here).total() == 9

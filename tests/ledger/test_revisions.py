@@ -14,16 +14,16 @@ from onelens_claude.ledger.revisions import revised_days, revised_windows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.places import Place
+    from tests.worlds import World
 
 FIRST, LAST = "2026-11-01", "2026-11-19"
 REPORTS = ("user_usage_report", "user_cost_report", "usage_report", "cost_report")
 
 
 @pytest.fixture
-def published(place: Callable[..., Place]) -> Place:
+def published(make_world: Callable[..., World]) -> World:
     """Return a place that holds and publishes nineteen days of cost and usage."""
-    here = place()
+    here = make_world()
     for endpoint in REPORTS:
         here.land(endpoint, FIRST, LAST)
     here.onelens.warehouse().publish()
@@ -31,23 +31,23 @@ def published(place: Callable[..., Place]) -> Place:
     return here
 
 
-def probe(here: Place, *, deep_check: bool = False) -> list[dt.date]:
+def probe(here: World, *, deep_check: bool = False) -> list[dt.date]:
     return revised_days(here.onelens.warehouse(), here.client(), revision_days=30, deep_check=deep_check)
 
 
-def revise(here: Place, *revisions: Revision) -> None:
+def revise(here: World, *revisions: Revision) -> None:
     for revision in revisions:
         here.server.api.tenants[0].organization.add_revision(revision)
 
 
-def test_a_quiet_day_costs_four_requests_and_finds_nothing(published: Place) -> None:
+def test_a_quiet_day_costs_four_requests_and_finds_nothing(published: World) -> None:
     assert probe(published) == []
     asked = Counter(path.split("?")[0].rsplit("/", 1)[1] for path in published.requests())
     assert asked == {"cost_report": 2, "usage_report": 2}
 
 
 def test_a_damaged_serving_copy_is_a_warning_and_not_the_end_of_every_run(
-    published: Place, caplog: pytest.LogCaptureFixture
+    published: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     warehouse = published.onelens.warehouse()
     warehouse.serving_path.write_bytes(b"damaged " * 10_000)
@@ -56,7 +56,7 @@ def test_a_damaged_serving_copy_is_a_warning_and_not_the_end_of_every_run(
 
 
 def test_the_deep_check_asks_once_for_the_whole_week_and_by_day_only_where_a_user_differs(
-    published: Place, set_now: Callable[[str], None]
+    published: World, set_now: Callable[[str], None]
 ) -> None:
     set_now("2026-11-22T12:00:00Z")  # the week of that day is 7 to 13 November
     assert probe(published, deep_check=True) == []
@@ -75,8 +75,8 @@ def test_the_deep_check_asks_once_for_the_whole_week_and_by_day_only_where_a_use
     assert "bucket_width=1d" in by_day
 
 
-def test_a_hole_in_what_is_held_makes_no_further_probe(place: Callable[..., Place]) -> None:
-    here = place()
+def test_a_hole_in_what_is_held_makes_no_further_probe(make_world: Callable[..., World]) -> None:
+    here = make_world()
     for endpoint in REPORTS:
         for first, last in (("2026-11-01", "2026-11-04"), ("2026-11-07", "2026-11-09"), ("2026-11-12", LAST)):
             here.land(endpoint, first, last)
@@ -86,13 +86,13 @@ def test_a_hole_in_what_is_held_makes_no_further_probe(place: Callable[..., Plac
     assert len(here.requests()) == 4
 
 
-def test_a_deep_check_that_is_refused_does_not_lose_what_the_probes_found(published: Place) -> None:
+def test_a_deep_check_that_is_refused_does_not_lose_what_the_probes_found(published: World) -> None:
     revise(published, Revision(dt.date(2026, 11, 4), "up"))
     published.server.api.faults.add(Fault("forbidden", endpoint="user_cost_report", times=None))
     assert probe(published, deep_check=True) == [dt.date(2026, 11, 4)]
 
 
-def test_exactly_the_days_that_changed_are_found(published: Place) -> None:
+def test_exactly_the_days_that_changed_are_found(published: World) -> None:
     revise(
         published,
         Revision(dt.date(2026, 11, 17), "up"),
@@ -103,7 +103,7 @@ def test_exactly_the_days_that_changed_are_found(published: Place) -> None:
     assert probe(published) == [dt.date(2026, 11, day) for day in (4, 10, 13, 17)]
 
 
-def test_after_the_changed_days_are_pulled_again_nothing_is_found(published: Place) -> None:
+def test_after_the_changed_days_are_pulled_again_nothing_is_found(published: World) -> None:
     revise(published, Revision(dt.date(2026, 11, 13), "up"))
     assert probe(published) == [dt.date(2026, 11, 13)]
     for endpoint in REPORTS:
@@ -112,19 +112,19 @@ def test_after_the_changed_days_are_pulled_again_nothing_is_found(published: Pla
     assert probe(published) == []
 
 
-def test_a_day_that_was_never_pulled_is_not_called_revised(published: Place, set_now: Callable[[str], None]) -> None:
+def test_a_day_that_was_never_pulled_is_not_called_revised(published: World, set_now: Callable[[str], None]) -> None:
     set_now("2026-11-22T12:00:00Z")
     assert probe(published) == []
 
 
-def test_a_day_beyond_the_revision_window_is_left_alone(published: Place, set_now: Callable[[str], None]) -> None:
+def test_a_day_beyond_the_revision_window_is_left_alone(published: World, set_now: Callable[[str], None]) -> None:
     revise(published, Revision(dt.date(2026, 11, 2), "up"))
     set_now("2026-12-05T12:00:00Z")
     assert probe(published) == []
 
 
 def test_a_change_that_cancels_out_in_the_totals_is_found_by_the_deep_check_within_a_cycle(
-    published: Place, set_now: Callable[[str], None]
+    published: World, set_now: Callable[[str], None]
 ) -> None:
     """The organisation's answers stay as they are; only who spent what is told otherwise."""
     with published.onelens.warehouse().writer() as connection:

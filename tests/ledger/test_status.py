@@ -14,28 +14,28 @@ from onelens_claude.ledger.due import days_to_pull
 from onelens_claude.ledger.status import all_statuses, endpoint_status, in_spans, missing_days
 from onelens_claude.states import EndpointState
 from tests.organizations import organization
-from tests.places import days
+from tests.worlds import days
 
 if TYPE_CHECKING:
     from onelens_claude.ledger.status import EndpointStatus
-    from tests.places import Place
+    from tests.worlds import World
 
 
-def status(here: Place, endpoint: str = "user_cost_report", name: str = "acme") -> EndpointStatus:
+def status(here: World, endpoint: str = "user_cost_report", name: str = "acme") -> EndpointStatus:
     with here.onelens.warehouse().writer() as connection:
         return endpoint_status(connection, name, ENDPOINTS[endpoint], utc_now())
 
 
-def test_what_was_never_asked_for_is_told_from_gaps(place):
-    here = place()
+def test_what_was_never_asked_for_is_told_from_gaps(make_world):
+    here = make_world()
     one = status(here)
     assert (one.state, one.is_complete, one.complete_through, one.in_words()) == (
         EndpointState.NEVER_PULLED, False, None, "acme: never pulled (run a backfill)",
     )  # fmt: skip
 
 
-def test_everything_up_to_the_newest_possible_day_is_complete(place):
-    here = place()
+def test_everything_up_to_the_newest_possible_day_is_complete(make_world):
+    here = make_world()
     here.land("user_cost_report", "2026-11-01", "2026-11-19")
     one = status(here)
     assert (one.state, one.is_complete, one.first_day, one.complete_through) == (
@@ -53,14 +53,14 @@ def test_everything_up_to_the_newest_possible_day_is_complete(place):
     assert one.in_words() == "acme: complete, complete up to 2026-11-19"
 
 
-def test_empty_days_are_complete(place):
-    here = place({"acme": organization(first_day=dt.date(2026, 11, 19))})
+def test_empty_days_are_complete(make_world):
+    here = make_world({"acme": organization(first_day=dt.date(2026, 11, 19))})
     here.land("user_cost_report", "2026-11-01", "2026-11-19")
     assert status(here).state is EndpointState.COMPLETE
 
 
-def test_missing_days_are_gaps(place):
-    here = place()
+def test_missing_days_are_gaps(make_world):
+    here = make_world()
     here.land("user_cost_report", "2026-11-10", "2026-11-12")
     here.land("user_cost_report", "2026-11-15", "2026-11-19")
     one = status(here)
@@ -69,8 +69,8 @@ def test_missing_days_are_gaps(place):
     assert one.in_words() == "acme: gaps, complete up to 2026-11-12, missing 2026-11-13..2026-11-14 (2 days)"
 
 
-def test_days_that_are_not_aggregated_yet_are_late_and_nothing_is_wrong(place):
-    here = place({"acme": organization(engagement_lag_days=4)})
+def test_days_that_are_not_aggregated_yet_are_late_and_nothing_is_wrong(make_world):
+    here = make_world({"acme": organization(engagement_lag_days=4)})
     here.land("users", "2026-11-10", "2026-11-19")
     one = status(here, "users")
     assert (one.state, one.is_complete, one.complete_through, one.gaps) == (
@@ -82,8 +82,8 @@ def test_days_that_are_not_aggregated_yet_are_late_and_nothing_is_wrong(place):
     assert "is not available yet" in one.reason
 
 
-def test_days_that_stay_away_too_long_become_gaps(place):
-    here = place({"acme": organization(engagement_lag_days=9)})
+def test_days_that_stay_away_too_long_become_gaps(make_world):
+    here = make_world({"acme": organization(engagement_lag_days=9)})
     here.land("users", "2026-11-08", "2026-11-19")
     one = status(here, "users")
     assert one.state is EndpointState.GAPS
@@ -100,8 +100,8 @@ def test_days_that_stay_away_too_long_become_gaps(place):
         ("2026-11-21T12:00:00Z", EndpointState.GAPS),
     ],
 )
-def test_yesterday_is_due_until_noon_and_a_gap_from_then_on(place, set_now, endpoint, moment, state):
-    here = place()
+def test_yesterday_is_due_until_noon_and_a_gap_from_then_on(make_world, set_now, endpoint, moment, state):
+    here = make_world()
     here.land(endpoint, "2026-11-10", "2026-11-19")
     set_now(moment)
     one = status(here, endpoint)
@@ -113,8 +113,8 @@ def test_yesterday_is_due_until_noon_and_a_gap_from_then_on(place, set_now, endp
     assert one.gaps == (() if state is EndpointState.DUE else (dt.date(2026, 11, 20),))
 
 
-def test_after_midnight_cost_is_due_and_engagement_complete_because_its_day_is_not_aggregated(place, set_now):
-    here = place()
+def test_after_midnight_cost_is_due_and_engagement_complete_because_its_day_is_not_aggregated(make_world, set_now):
+    here = make_world()
     for endpoint in ("user_cost_report", "users"):
         here.land(endpoint, "2026-11-10", "2026-11-19")
     set_now("2026-11-21T00:00:00Z")
@@ -124,8 +124,8 @@ def test_after_midnight_cost_is_due_and_engagement_complete_because_its_day_is_n
     ]
 
 
-def test_a_morning_hides_no_older_gap_and_no_refusal(place, set_now):
-    here = place()
+def test_a_morning_hides_no_older_gap_and_no_refusal(make_world, set_now):
+    here = make_world()
     here.land("user_cost_report", "2026-11-10", "2026-11-18")
     set_now("2026-11-21T06:00:00Z")
     one = status(here)
@@ -136,8 +136,8 @@ def test_a_morning_hides_no_older_gap_and_no_refusal(place, set_now):
     assert status(here).state is EndpointState.FORBIDDEN
 
 
-def test_each_endpoint_is_late_in_its_own_words(place):
-    here = place({"acme": organization(engagement_lag_days=4)})
+def test_each_endpoint_is_late_in_its_own_words(make_world):
+    here = make_world({"acme": organization(engagement_lag_days=4)})
     for endpoint in ("users", "skills"):
         here.land(endpoint, "2026-11-10", "2026-11-19")
         one = status(here, endpoint)
@@ -148,8 +148,8 @@ def test_each_endpoint_is_late_in_its_own_words(place):
 
 
 @pytest.mark.parametrize("endpoint", ["users", "summaries", "cost_report"])
-def test_days_before_the_apis_oldest_are_no_gaps_and_not_due(place, endpoint):
-    here = place(faults=[Fault("too_early", value="2026-11-14", times=None)])
+def test_days_before_the_apis_oldest_are_no_gaps_and_not_due(make_world, endpoint):
+    here = make_world(faults=[Fault("too_early", value="2026-11-14", times=None)])
     here.land(endpoint, "2026-11-01", "2026-11-19")
     one = status(here, endpoint)
     assert (one.state, one.gaps, one.complete_through) == (EndpointState.COMPLETE, (), dt.date(2026, 11, 19))
@@ -161,9 +161,9 @@ def test_days_before_the_apis_oldest_are_no_gaps_and_not_due(place, endpoint):
         assert missing_days(connection, acme, ENDPOINTS[endpoint], span, since=began, now=utc_now()) is None
 
 
-def test_what_the_api_no_longer_holds_is_no_gap(place, set_now):
+def test_what_the_api_no_longer_holds_is_no_gap(make_world, set_now):
     """A year on: days that were never brought are out of reach, days that are stored stay stored."""
-    here = place()
+    here = make_world()
     here.land("user_cost_report", "2026-11-01", "2026-11-05")
     here.land("user_cost_report", "2026-11-08", "2026-11-19")
     set_now("2027-11-14T12:00:00Z")  # 365 days back is 14 November 2026
@@ -173,8 +173,8 @@ def test_what_the_api_no_longer_holds_is_no_gap(place, set_now):
     assert one.first_day == dt.date(2026, 11, 1)
 
 
-def test_days_before_backfill_start_are_no_gaps(place):
-    here = place()
+def test_days_before_backfill_start_are_no_gaps(make_world):
+    here = make_world()
     here.land("user_cost_report", "2026-11-01", "2026-11-05")
     here.land("user_cost_report", "2026-11-08", "2026-11-19")
     with here.onelens.warehouse().writer() as connection:
@@ -184,8 +184,8 @@ def test_days_before_backfill_start_are_no_gaps(place):
     assert one.gaps == (dt.date(2026, 11, 7),)
 
 
-def test_an_endpoint_that_a_killed_backfill_did_not_reach_has_the_gaps_of_the_others(place):
-    here = place()
+def test_an_endpoint_that_a_killed_backfill_did_not_reach_has_the_gaps_of_the_others(make_world):
+    here = make_world()
     here.land("chat_projects", "2026-11-10", "2026-11-19")
     one = status(here)
     assert (one.state, one.gaps) == (EndpointState.NEVER_PULLED, tuple(days("2026-11-10", "2026-11-19")))
@@ -204,8 +204,8 @@ def test_days_are_told_in_spans(numbers, words):
     assert in_spans([dt.date(2026, 11, number) for number in numbers]) == words
 
 
-def test_what_a_backfill_did_not_bring_is_told_with_the_reason_and_late_days_are_not_missing(place, set_now):
-    here = place({"acme": organization(engagement_lag_days=3)})
+def test_what_a_backfill_did_not_bring_is_told_with_the_reason_and_late_days_are_not_missing(make_world, set_now):
+    here = make_world({"acme": organization(engagement_lag_days=3)})
     here.land("users", "2026-11-10", "2026-11-12")
     began = utc_now() + dt.timedelta(hours=1)
     set_now("2026-11-20T14:00:00Z")
@@ -222,16 +222,16 @@ def test_what_a_backfill_did_not_bring_is_told_with_the_reason_and_late_days_are
     assert missing.in_words().startswith("acme: users 2026-11-12, 2026-11-15 (2 days): 500 api_error: ")
 
 
-def test_a_hole_behind_late_days_is_a_gap(place):
-    here = place({"acme": organization(engagement_lag_days=3)})
+def test_a_hole_behind_late_days_is_a_gap(make_world):
+    here = make_world({"acme": organization(engagement_lag_days=3)})
     here.land("users", "2026-11-10", "2026-11-12")
     here.land("users", "2026-11-15", "2026-11-19")
     one = status(here, "users")
     assert (one.state, one.gaps) == (EndpointState.GAPS, tuple(days("2026-11-13", "2026-11-14")))
 
 
-def test_answers_that_do_not_reach_the_end_of_the_day_are_incomplete(place):
-    here = place({"acme": organization(cost_lag=dt.timedelta(hours=30))})
+def test_answers_that_do_not_reach_the_end_of_the_day_are_incomplete(make_world):
+    here = make_world({"acme": organization(cost_lag=dt.timedelta(hours=30))})
     here.land("user_cost_report", "2026-11-10", "2026-11-19")
     one = status(here)
     assert (one.state, one.is_complete, one.complete_through) == (EndpointState.INCOMPLETE, True, dt.date(2026, 11, 18))
@@ -246,8 +246,8 @@ def test_answers_that_do_not_reach_the_end_of_the_day_are_incomplete(place):
         ("bad_amount", EndpointState.FAILED),
     ],
 )
-def test_a_newest_attempt_that_failed_is_told_with_its_reason(place, kind, state):
-    here = place()
+def test_a_newest_attempt_that_failed_is_told_with_its_reason(make_world, kind, state):
+    here = make_world()
     here.land("user_cost_report", "2026-11-10", "2026-11-18")
     here.server.api.faults.add(Fault(kind, times=None))
     here.land("user_cost_report", "2026-11-19")
@@ -257,23 +257,23 @@ def test_a_newest_attempt_that_failed_is_told_with_its_reason(place, kind, state
     assert "req_" in one.reason
 
 
-def test_a_failure_that_was_mended_is_no_state(place):
-    here = place(faults=[Fault("forbidden")])
+def test_a_failure_that_was_mended_is_no_state(make_world):
+    here = make_world(faults=[Fault("forbidden")])
     here.land("user_cost_report", "2026-11-10", "2026-11-19")
     here.land("user_cost_report", "2026-11-10", "2026-11-19")
     assert (status(here).state, status(here).reason) == (EndpointState.COMPLETE, "")
 
 
-def test_days_stay_provisional_until_they_can_no_longer_change(place, set_now):
-    here = place()
+def test_days_stay_provisional_until_they_can_no_longer_change(make_world, set_now):
+    here = make_world()
     here.land("user_cost_report", "2026-11-01", "2026-11-19")
     set_now("2026-12-10T12:00:00Z")
     here.land("user_cost_report", "2026-11-01", "2026-11-19")
     assert status(here).provisional_days == 10  # 1 to 9 November ended 30 days and more before this pull
 
 
-def test_every_organisation_and_endpoint_has_a_status(place):
-    here = place({"acme": organization(), "globex": organization("sk-ant-api01-globex", seed=2)})
+def test_every_organisation_and_endpoint_has_a_status(make_world):
+    here = make_world({"acme": organization(), "globex": organization("sk-ant-api01-globex", seed=2)})
     here.land("users", "2026-11-19", organizations=("globex",))
     with here.onelens.warehouse().writer() as connection:
         found = all_statuses(connection, here.settings, utc_now())

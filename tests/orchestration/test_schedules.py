@@ -34,23 +34,23 @@ def span(request: dg.RunRequest) -> tuple[str, str]:
     return request.tags[PARTITION_START_TAG], request.tags[PARTITION_END_TAG]
 
 
-def test_with_nothing_published_yet_the_newest_days_are_asked_for(place, tick):
-    here = place()
+def test_with_nothing_published_yet_the_newest_days_are_asked_for(make_world, tick):
+    here = make_world()
     request = tick(here.onelens)
     assert span(request) == ("2026-11-19", "2026-11-19")
     assert request.run_key == "daily-2026-11-20T10:30"
 
 
-def test_before_engagement_is_aggregated_its_newest_day_is_the_one_before(place, tick, set_now):
-    here = place()
+def test_before_engagement_is_aggregated_its_newest_day_is_the_one_before(make_world, tick, set_now):
+    here = make_world()
     set_now("2026-11-20T09:59:59Z")
     assert span(tick(here.onelens)) == ("2026-11-18", "2026-11-19")
     set_now("2026-11-20T10:00:00Z")
     assert span(tick(here.onelens)) == ("2026-11-19", "2026-11-19")
 
 
-def test_gaps_and_days_that_settle_widen_the_range_back_to_the_oldest(place, tick, set_now):
-    here = place()
+def test_gaps_and_days_that_settle_widen_the_range_back_to_the_oldest(make_world, tick, set_now):
+    here = make_world()
     for endpoint in here.settings.endpoints():
         here.land(endpoint, "2026-11-10", "2026-11-19")
     here.onelens.warehouse().publish()
@@ -59,8 +59,8 @@ def test_gaps_and_days_that_settle_widen_the_range_back_to_the_oldest(place, tic
     assert span(tick(here.onelens)) == ("2026-11-16", "2026-11-20")  # engagement of the 16th settles on the 21st
 
 
-def test_a_day_missing_in_between_is_where_the_range_begins(place, tick):
-    here = place()
+def test_a_day_missing_in_between_is_where_the_range_begins(make_world, tick):
+    here = make_world()
     for endpoint in here.settings.endpoints():
         here.land(endpoint, "2026-11-10", "2026-11-12")
         here.land(endpoint, "2026-11-14", "2026-11-19")
@@ -68,10 +68,10 @@ def test_a_day_missing_in_between_is_where_the_range_begins(place, tick):
     assert span(tick(here.onelens)) == ("2026-11-13", "2026-11-19")
 
 
-def test_one_organisations_gap_is_enough(place, tick):
+def test_one_organisations_gap_is_enough(make_world, tick):
     from tests.organizations import organization
 
-    here = place({"acme": organization(), "beta": organization("beta", seed=2)})
+    here = make_world({"acme": organization(), "beta": organization("beta", seed=2)})
     for endpoint in here.settings.endpoints():
         here.land(endpoint, "2026-11-15", "2026-11-19")
         here.land(endpoint, "2026-11-15", "2026-11-17", ("beta",))
@@ -86,10 +86,10 @@ def test_without_settings_the_tick_is_skipped_with_the_reason(monkeypatch, tmp_p
     assert "There is no settings file" in skipped.skip_message
 
 
-def test_the_range_is_partitions_of_the_job(place, tick):
+def test_the_range_is_partitions_of_the_job(make_world, tick):
     from onelens_claude.definitions import defs
 
-    request = tick(place().onelens)
+    request = tick(make_world().onelens)
     keys = defs.resolve_job_def("daily_job").partitions_def.get_partition_keys(
         current_time=dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
     )

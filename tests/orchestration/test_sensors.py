@@ -20,17 +20,17 @@ from tests.organizations import organization
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.places import Place
+    from tests.worlds import World
 
 REPORTS = ("user_usage_report", "user_cost_report", "usage_report", "cost_report")
 
 
 @pytest.fixture
-def make_published(place: Callable[..., Place]) -> Callable[..., Place]:
+def make_published(make_world: Callable[..., World]) -> Callable[..., World]:
     """Return a function that makes a place which holds and publishes nineteen days of cost and usage."""
 
-    def make(*names: str) -> Place:
-        here = place({name: organization(f"sk-{name}", seed=seed) for seed, name in enumerate(names, 1)})
+    def make(*names: str) -> World:
+        here = make_world({name: organization(f"sk-{name}", seed=seed) for seed, name in enumerate(names, 1)})
         for endpoint in REPORTS:
             here.land(endpoint, "2026-11-01", "2026-11-19", names)
         here.onelens.warehouse().publish()
@@ -40,7 +40,7 @@ def make_published(place: Callable[..., Place]) -> Callable[..., Place]:
     return make
 
 
-def evaluate(here: Place, cursor: str | None = None) -> tuple[list[dg.RunRequest], str, str | None]:
+def evaluate(here: World, cursor: str | None = None) -> tuple[list[dg.RunRequest], str, str | None]:
     """Return what one evaluation asks for, why it asks for nothing, and the cursor it leaves."""
     with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"onelens": here.onelens})
@@ -52,7 +52,7 @@ def spans(requests: list[dg.RunRequest]) -> list[tuple[str, str]]:
     return [(one.tags[PARTITION_START_TAG], one.tags[PARTITION_END_TAG]) for one in requests]
 
 
-def revise(here: Place, *days: int, number: int = 0) -> None:
+def revise(here: World, *days: int, number: int = 0) -> None:
     for day in days:
         here.server.api.tenants[number].organization.add_revision(Revision(dt.date(2026, 11, day), "up"))
 
@@ -131,8 +131,8 @@ def test_probes_that_take_too_long_are_left_to_the_next_evaluation(make_publishe
     assert json.loads(cursor) == {}
 
 
-def test_before_anything_is_published_nothing_is_asked(place):
-    here = place()
+def test_before_anything_is_published_nothing_is_asked(make_world):
+    here = make_world()
     assert evaluate(here)[0] == []
     assert here.requests() == []
 

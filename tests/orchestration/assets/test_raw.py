@@ -66,8 +66,8 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def ingest(place: Callable[..., Any], instance: dg.DagsterInstance) -> Callable[..., Run]:
-    """Run the job on a place, for some endpoints and days."""
+def ingest(make_world: Callable[..., Any], instance: dg.DagsterInstance) -> Callable[..., Run]:
+    """Run the job on a make_world, for some endpoints and days."""
 
     def run(here: Any, endpoints: str, first: str, last: str | None = None, **config: Any) -> Run:
         names = endpoints.split()
@@ -84,12 +84,12 @@ def ingest(place: Callable[..., Any], instance: dg.DagsterInstance) -> Callable[
     return run
 
 
-def test_a_range_is_one_run_with_one_materialisation_and_its_own_figures_per_day(place, ingest):
-    here = place()
+def test_a_range_is_one_run_with_one_materialisation_and_its_own_figures_per_day(make_world, ingest):
+    here = make_world()
     run = ingest(here, "user_cost_report", "2026-11-16", DAY)
     days = run.days("user_cost_report")
     assert sorted(days) == ["2026-11-16", "2026-11-17", "2026-11-18"]
-    true = {row["day"]: row for row in here.truth("days", "2026-11-16", DAY)["rows"]}
+    true = {row["day"]: row for row in here.truth("acme", "days", "2026-11-16", DAY)["rows"]}
     for day, metadata in days.items():
         assert Decimal(metadata["amount_cents"]) == Decimal(true[day]["user_amount"])
         rows = here.query("select count(*) from claude_raw.user_cost_report_rows where activity_date = ?", day)
@@ -103,12 +103,12 @@ def test_a_range_is_one_run_with_one_materialisation_and_its_own_figures_per_day
     assert not run.observations()
 
 
-def test_an_endpoint_without_money_has_no_amount(place, ingest):
-    assert "amount_cents" not in ingest(place(), "users", DAY).days("users")[DAY]
+def test_an_endpoint_without_money_has_no_amount(make_world, ingest):
+    assert "amount_cents" not in ingest(make_world(), "users", DAY).days("users")[DAY]
 
 
-def test_a_day_that_is_not_there_yet_is_an_observation_with_the_apis_reason_and_no_failure(place, ingest):
-    here = place({"acme": organization(engagement_lag_days=3)})
+def test_a_day_that_is_not_there_yet_is_an_observation_with_the_apis_reason_and_no_failure(make_world, ingest):
+    here = make_world({"acme": organization(engagement_lag_days=3)})
     run = ingest(here, "users", "2026-11-16", "2026-11-19")
     assert run.success
     assert sorted(run.days("users")) == ["2026-11-16", "2026-11-17"]
@@ -120,9 +120,9 @@ def test_a_day_that_is_not_there_yet_is_an_observation_with_the_apis_reason_and_
     assert "late" in check.description
 
 
-def test_a_run_whose_only_day_is_not_there_yet_marks_no_partition_and_lets_the_next_step_run(place, instance):
+def test_a_run_whose_only_day_is_not_there_yet_marks_no_partition_and_lets_the_next_step_run(make_world, instance):
     """Pins the one private constant of Dagster that is used: an output without a materialisation of its own."""
-    here = place({"acme": organization(engagement_lag_days=3)})
+    here = make_world({"acme": organization(engagement_lag_days=3)})
     defs = build_defs(resource_overrides={"onelens": here.onelens})
     ran = []
 
@@ -145,8 +145,8 @@ def test_a_run_whose_only_day_is_not_there_yet_marks_no_partition_and_lets_the_n
     assert len(result.get_asset_observation_events()) == 1
 
 
-def test_one_organisation_that_fails_holds_up_neither_the_others_day_nor_the_run(place, ingest):
-    here = place({"acme": organization(), "beta": organization("sk-ant-api01-beta", seed=2)})
+def test_one_organisation_that_fails_holds_up_neither_the_others_day_nor_the_run(make_world, ingest):
+    here = make_world({"acme": organization(), "beta": organization("sk-ant-api01-beta", seed=2)})
     beta = here.server.api.tenants[1].organization.organization_id
     here.server.api.faults.add(Fault("forbidden", organization=beta, times=None))
     run = ingest(here, "user_cost_report", DAY)
@@ -163,8 +163,8 @@ def test_one_organisation_that_fails_holds_up_neither_the_others_day_nor_the_run
     assert "permission_error" in table["beta"]["reason"]
 
 
-def test_a_day_that_failed_for_everybody_fails_the_step_with_each_organisations_first_reason(place, ingest):
-    here = place({"acme": organization(), "beta": organization("sk-ant-api01-beta", seed=2)})
+def test_a_day_that_failed_for_everybody_fails_the_step_with_each_organisations_first_reason(make_world, ingest):
+    here = make_world({"acme": organization(), "beta": organization("sk-ant-api01-beta", seed=2)})
     here.server.api.faults.add(Fault("error_500", times=None))
     run = ingest(here, "cost_report", DAY)
     assert not run.success
@@ -174,8 +174,8 @@ def test_a_day_that_failed_for_everybody_fails_the_step_with_each_organisations_
     assert "500" in run.observations()[DAY]
 
 
-def test_days_that_loaded_are_materialised_also_where_another_day_of_the_run_failed(place, ingest):
-    here = place()
+def test_days_that_loaded_are_materialised_also_where_another_day_of_the_run_failed(make_world, ingest):
+    here = make_world()
     here.server.api.faults.add(Fault("error_500", endpoint="users", day=dt.date(2026, 11, 17), times=None))
     run = ingest(here, "users", "2026-11-16", DAY)
     assert not run.success
@@ -184,8 +184,8 @@ def test_days_that_loaded_are_materialised_also_where_another_day_of_the_run_fai
     assert sorted(run.observations()) == ["2026-11-17"]
 
 
-def test_daily_leaves_a_day_that_failed_for_everybody_to_the_check(place, ingest):
-    here = place()
+def test_daily_leaves_a_day_that_failed_for_everybody_to_the_check(make_world, ingest):
+    here = make_world()
     here.server.api.faults.add(Fault("error_500", times=None))
     run = ingest(here, "cost_report", DAY, raise_failures=False)
     assert run.success
@@ -193,8 +193,8 @@ def test_daily_leaves_a_day_that_failed_for_everybody_to_the_check(place, ingest
     assert not run.check("cost_report", "every_organization_is_complete").passed
 
 
-def test_an_unreachable_host_fails_the_step_with_its_address(place, ingest, write_settings):
-    here = place()
+def test_an_unreachable_host_fails_the_step_with_its_address(make_world, ingest, write_settings):
+    here = make_world()
     here.settings = write_settings({"acme": ("key", "http://127.0.0.1:9")}, polling={"attempts": 1})
     run = ingest(here, "summaries", DAY)
     assert not run.success
@@ -202,23 +202,23 @@ def test_an_unreachable_host_fails_the_step_with_its_address(place, ingest, writ
     assert "Check base_url" in run.failure
 
 
-def test_the_run_configuration_restricts_the_organisations(place, ingest):
-    here = place({"acme": organization(), "beta": organization("sk-ant-api01-beta", seed=2)})
+def test_the_run_configuration_restricts_the_organisations(make_world, ingest):
+    here = make_world({"acme": organization(), "beta": organization("sk-ant-api01-beta", seed=2)})
     run = ingest(here, "users summaries", DAY, organizations=["beta"])
     assert run.success
     assert here.query("select distinct organization_id from claude_raw.pulls") == [("beta",)]
     assert "never pulled" in run.check("users", "every_organization_is_complete").description
 
 
-def test_the_log_says_how_far_the_run_is_and_how_long_it_will_take(place, ingest, capfd):
-    ingest(place(), "users", "2026-11-01", "2026-11-19")
+def test_the_log_says_how_far_the_run_is_and_how_long_it_will_take(make_world, ingest, capfd):
+    ingest(make_world(), "users", "2026-11-01", "2026-11-19")
     told = re.findall(r"users: (\d+) of 19 pulls, about \d+ minutes left", capfd.readouterr().err)
     assert 5 <= len(told) <= 11
     assert told[-1] == "19"
 
 
-def test_only_due_days_are_pulled_where_the_run_says_so(place, ingest):
-    here = place()
+def test_only_due_days_are_pulled_where_the_run_says_so(make_world, ingest):
+    here = make_world()
     ingest(here, "users", "2026-11-17", "2026-11-18")
     asked = len(here.requests("users"))
     run = ingest(here, "users", "2026-11-17", "2026-11-19", only_due=True)
@@ -226,8 +226,8 @@ def test_only_due_days_are_pulled_where_the_run_says_so(place, ingest):
     assert len(here.requests("users")) == asked + 1
 
 
-def test_days_pulled_since_a_moment_are_left_out(place, ingest, set_now):
-    here = place()
+def test_days_pulled_since_a_moment_are_left_out(make_world, ingest, set_now):
+    here = make_world()
     ingest(here, "users", "2026-11-17", "2026-11-18")
     set_now("2026-11-20T13:00:00Z")
     since = {"skip_pulled_since": "2026-11-20T12:00:00+00:00"}
@@ -239,9 +239,9 @@ def test_days_pulled_since_a_moment_are_left_out(place, ingest, set_now):
     ]
 
 
-def test_a_day_whose_users_cost_more_than_the_total_is_pulled_again_once_and_then_right(place, ingest):
+def test_a_day_whose_users_cost_more_than_the_total_is_pulled_again_once_and_then_right(make_world, ingest):
     """The day grows between the two answers: the first pull of the users is newer than that of the total."""
-    here = place()
+    here = make_world()
     ingest(here, "cost_report", DAY)
     here.server.api.tenants[0].organization.add_revision(Revision(dt.date.fromisoformat(DAY), "up", percent=400))
     before = len(here.requests("cost_report"))
@@ -254,8 +254,8 @@ def test_a_day_whose_users_cost_more_than_the_total_is_pulled_again_once_and_the
     assert Decimal(run.days("user_cost_report")[DAY]["amount_cents"]) == here.true_amount(DAY, DAY)
 
 
-def test_a_day_that_stays_overdrawn_is_pulled_again_only_once(place, ingest):
-    here = place()
+def test_a_day_that_stays_overdrawn_is_pulled_again_only_once(make_world, ingest):
+    here = make_world()
     here.server.api.faults.add(Fault("bad_amount", endpoint="cost_report", value="1", times=None))
     ingest(here, "cost_report", DAY)
     before = len(here.requests("user_cost_report"))
@@ -264,8 +264,8 @@ def test_a_day_that_stays_overdrawn_is_pulled_again_only_once(place, ingest):
     assert len(here.requests("user_cost_report")) == before + 2
 
 
-def test_a_new_field_is_reported_once_as_a_warning_and_kept(place, ingest):
-    here = place()
+def test_a_new_field_is_reported_once_as_a_warning_and_kept(make_world, ingest):
+    here = make_world()
     here.server.api.faults.add(Fault("extra_field", endpoint="users", times=None))
     first = ingest(here, "users", "2026-11-17")
     check = first.check("users", "no_new_fields")
@@ -277,8 +277,8 @@ def test_a_new_field_is_reported_once_as_a_warning_and_kept(place, ingest):
     assert second.check("users", "no_new_fields").metadata["known_since"].value
 
 
-def test_an_endpoint_that_is_switched_off_asks_nothing_and_holds_up_nothing(place, ingest):
-    here = place()
+def test_an_endpoint_that_is_switched_off_asks_nothing_and_holds_up_nothing(make_world, ingest):
+    here = make_world()
     run = ingest(here, "plugins", DAY)
     assert run.success
     assert not run.days("plugins")
@@ -286,8 +286,10 @@ def test_an_endpoint_that_is_switched_off_asks_nothing_and_holds_up_nothing(plac
     assert run.check("plugins", "every_organization_is_complete").passed
 
 
-def test_a_range_loaded_alone_needs_no_settings_tables_which_the_build_that_follows_writes(place, ingest, instance):
-    here = place()
+def test_a_range_loaded_alone_needs_no_settings_tables_which_the_build_that_follows_writes(
+    make_world, ingest, instance
+):
+    here = make_world()
     run = ingest(here, "summaries", "2026-11-16", DAY)
     assert run.success
     assert len(run.days("summaries")) == 3
@@ -297,8 +299,8 @@ def test_a_range_loaded_alone_needs_no_settings_tables_which_the_build_that_foll
     assert here.query(written) == [("acme", "usage")]
 
 
-def test_the_organisations_and_budgets_of_the_settings_are_written_without_a_pull(place, instance):
-    here = place()
+def test_the_organisations_and_budgets_of_the_settings_are_written_without_a_pull(make_world, instance):
+    here = make_world()
     old, changed = (
         {"id": "old", "organization": "*", "limit_usd": "0.10"},
         {"id": "b", "organization": "acme", "scope": "user", "value": "*", "limit_usd": "25000.01", "warn_percent": [80, 50]},
