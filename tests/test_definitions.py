@@ -24,7 +24,7 @@ from onelens_claude.paths import PROJECT_ROOT
 SNAPSHOT = Path(__file__).with_name("snapshots") / "definitions.json"
 SETTINGS = {f"claude_raw/{name}" for name in ("organizations", "budgets", "anomaly_settings", "holidays")}
 EXTERNAL = {"claude_raw/pulls", "claude_raw/alert_log"}
-LEDGER = EXTERNAL | SETTINGS
+LEDGER = EXTERNAL | SETTINGS | {"claude_raw/deletions"}
 """Tables that are no endpoint's."""
 
 

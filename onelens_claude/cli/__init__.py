@@ -51,7 +51,7 @@ COMMANDS = {
     "tidy": _Place(
         "cli.loading",
         "tidy_up",
-        "Remove superseded pulls that changed nothing from the raw store and give their space back.",
+        "Delete days beyond `retention.months` and superseded pulls that changed nothing; give their space back.",
     ),
     "status": _Place(
         "cli.reading",
