@@ -50,8 +50,10 @@ create table if not exists claude_raw.budgets (
     scope_value varchar,
     period varchar not null,
     limit_usd decimal(38, 14) not null,
-    warn_percents integer[] not null
+    warn_percents integer[] not null,
+    forecast boolean default false
 );
+alter table claude_raw.budgets add column if not exists forecast boolean default false;
 create table if not exists claude_raw.anomaly_settings (
     sensitivity varchar not null,
     floor_usd decimal(38, 14) not null,
