@@ -11,6 +11,7 @@ import dagster as dg
 
 from onelens_claude.api.endpoints import ENDPOINTS, Family, endpoints_of
 from onelens_claude.orchestration.assets.raw import GROUP, SETTINGS_KEYS, WRITER_POOL, IngestConfig
+from onelens_claude.orchestration.assets.watch import WATCH_KEYS
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.warehouse.housekeeping import tidy
 
@@ -41,7 +42,7 @@ def housekeeping_job() -> None:
 
 
 def build_jobs() -> list[Any]:
-    """Return `ingest_job`, `marts_job`, `revision_job`, `daily_job` and `housekeeping_job`."""
+    """Return `ingest_job`, `marts_job`, `revision_job`, `watch_job`, `daily_job` and `housekeeping_job`."""
     return [
         housekeeping_job,
         dg.define_asset_job(
@@ -58,6 +59,12 @@ def build_jobs() -> list[Any]:
             "revision_job",
             dg.AssetSelection.assets(*[[GROUP, endpoint.name] for endpoint in endpoints_of(Family.COST)]) | _AFTER_RAW,
             description="Pull the run's days of cost and usage again, then build, check and publish.",
+        ),
+        dg.define_asset_job(
+            "watch_job",
+            dg.AssetSelection.assets(*WATCH_KEYS),
+            description="Look at the running day of every organisation whose turn it is. It builds nothing: what was "
+            "seen is in the views of the running day at once, in both database files.",
         ),
         dg.define_asset_job(
             "daily_job",

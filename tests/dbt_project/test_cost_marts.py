@@ -295,7 +295,13 @@ def test_doubles_are_rates_utilisation_and_the_statistics_of_anomalies_and_forec
         *(("int_segment_scores", name) for name in figures),
         *(("int_anomaly_days", name) for name in figures - {"deviation"}),
         ("int_anomaly_descriptions", "score"),
+        ("int_raised_anomalies", "score"),
         ("cost_anomalies", "score"),
+        ("int_today_history", "logarithm"),
+        *(("int_today_levels", name) for name in ("own_level", "own_spread", "mean_before", "deviation_before")),
+        *(("int_today_peers", name) for name in ("peer_level", "tail")),
+        *(("int_today_scores", name) for name in figures - {"deviation"}),
+        ("runaways_today", "score"),
     }
 
 
