@@ -83,7 +83,7 @@ def estimate(calendar: Calendar, spent: Floats, scope: str, as_of: dt.date) -> E
         distance = newest - np.log(level)
         level *= np.exp(distance**3 / (distance**2 + 25 * step_variance))
 
-    days = [day for day in days_left(calendar, as_of)]
+    days = list(days_left(calendar, as_of))
     remainder = 0.0
     for number in days:
         expected = shares[calendar.classes[number]] * level * np.exp(trend * (number - today - 0.5) / 7)

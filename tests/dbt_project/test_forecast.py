@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import numpy as np
 import pytest
+
 from tests.dbt_project import forecast_oracle as oracle
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.dbt_project.conftest import Built, Dbt
 
 FIRST, LAST = dt.date(2026, 1, 1), dt.date(2026, 10, 20)
@@ -217,7 +216,11 @@ def test_the_range_is_as_wide_as_the_errors_of_earlier_months_were_on_that_day(f
             if row["remaining_day_count"] + row["unknown_day_count"] == 0:
                 assert row["low_usd"] == row["high_usd"] == row["actual_to_date_usd"]
             elif months < 3:
-                assert (row["low_usd"], row["high_usd"], row["interval_status"]) == (None, None, "insufficient_history"), row
+                assert (row["low_usd"], row["high_usd"], row["interval_status"]) == (
+                    None,
+                    None,
+                    "insufficient_history",
+                ), row
             else:
                 amounts = forecasts.series.of(name, scope, row["scope_value"], days)
                 found = oracle.estimate(days, amounts, scope, row["forecast_date"])
@@ -225,7 +228,9 @@ def test_the_range_is_as_wide_as_the_errors_of_earlier_months_were_on_that_day(f
                 width = oracle.standard_errors([score for _, score in scores]) * found.standard_error
                 actual = float(row["actual_to_date_usd"])
                 for end, factor in (("low_usd", max(1 - width, 0)), ("high_usd", 1 + width)):
-                    assert float(row[end]) == pytest.approx(actual + found.remainder * factor, rel=1e-9, abs=0.00501), row
+                    assert float(row[end]) == pytest.approx(actual + found.remainder * factor, rel=1e-9, abs=0.00501), (
+                        row
+                    )
 
 
 SCORES: dict[tuple[str, str, dt.date], list[float]] = {}
@@ -277,7 +282,9 @@ def test_what_was_spent_is_exact_and_a_month_that_is_over_is_what_it_cost(foreca
 def test_a_day_that_is_not_known_is_expected_and_not_low_spend(forecasts: Forecasts) -> None:
     """Nine days of September came with a tenth of their cost, and are not complete."""
     for as_of in (dt.date(2026, 9, 12), dt.date(2026, 9, 30), dt.date(2026, 10, 5)):
-        whole, gaps = (forecasts.one(f"organization_id = '{name}' and forecast_date = '{as_of}'") for name in ("whole", "gaps"))
+        whole, gaps = (
+            forecasts.one(f"organization_id = '{name}' and forecast_date = '{as_of}'") for name in ("whole", "gaps")
+        )
         assert float(gaps["forecast_usd"]) == pytest.approx(float(whole["forecast_usd"]), rel=0.05), as_of
         assert gaps["unknown_day_count"] == (9 if as_of.month == 9 else 0)
         assert gaps["remaining_day_count"] == whole["remaining_day_count"]
@@ -289,7 +296,9 @@ def test_growth_is_continued_and_a_tenfold_leap_is_believed_after_two_weeks(fore
     for month in range(5, 10):
         row = forecasts.one(f"organization_id = 'growing' and forecast_date = '2026-{month:02}-10'")
         month_usd = sum(
-            amount for (name, *_, day), amount in forecasts.series.rows.items() if name == "growing" and day.month == month
+            amount
+            for (name, *_, day), amount in forecasts.series.rows.items()
+            if name == "growing" and day.month == month
         )
         assert float(row["forecast_usd"]) == pytest.approx(float(month_usd), rel=0.03), month
         assert row["weekly_growth_rate"] == pytest.approx(0.02, abs=0.01), month

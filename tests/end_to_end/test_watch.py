@@ -118,7 +118,7 @@ def test_the_row_says_who_how_much_on_what_and_since_when(watched: World, run_aw
     (row,) = watched.rows("from marts.runaways_today")  # in the copy that people read, without a build
     person = next(one for one in run_away["acme"].people if one.user_id == run_away["person"])
     spent = Decimal(0)
-    for line in watched.truth("acme", "costs", **{"from": MONDAY, "to": MONDAY}, by="user_id,product,model")["rows"]:
+    for line in watched.truth("acme", "costs", str(MONDAY), str(MONDAY), by="user_id,product,model")["rows"]:
         spent += Decimal(line["amount"]) / 100 if line["user_id"] == run_away["person"] else 0
     assert row["actual"] == spent
     assert (row["scope"], row["scope_value"], row["metric"], row["kind"]) == (
@@ -154,7 +154,7 @@ def test_what_was_seen_adds_up_to_the_truth_and_is_in_no_fact(
     watched: World, loaded: World, run_away: dict[str, Any]
 ) -> None:
     assert run_away["told"]
-    (truth,) = watched.truth("acme", "days", **{"from": MONDAY, "to": MONDAY})["rows"]
+    (truth,) = watched.truth("acme", "days", str(MONDAY), str(MONDAY))["rows"]
     (today,) = watched.rows("select sum(amount_cents) as cents from marts.spend_today where organization_id = 'acme'")
     (hours,) = watched.rows(
         "select sum(amount_cents) as cents from marts.hourly_spend where organization_id = 'acme' and activity_date = ?",
