@@ -47,20 +47,13 @@ class Budget(BaseModel):
     limit_usd: Amount | None = None
     monthly_usd: Amount | None = None
     warn_percent: Annotated[tuple[Annotated[int, Field(gt=0, le=1000)], ...], Field(strict=False)] = (50, 80, 100)
-    forecast: Literal[False] = False
+    forecast: bool = False
 
     @field_validator("scope", mode="before")
     @classmethod
     def _scope_of_this_version(cls, value: Any) -> Any:
         if value in _LATER_SCOPES:
             raise ValueError(f"{value} is not part of this version; use one of {', '.join(get_args(Scope))}")
-        return value
-
-    @field_validator("forecast", mode="before")
-    @classmethod
-    def _no_forecast_yet(cls, value: Any) -> Any:
-        if value is True:
-            raise ValueError("forecasts are not part of this version; remove the key")
         return value
 
     @field_validator("warn_percent")
@@ -76,6 +69,8 @@ class Budget(BaseModel):
             raise ValueError("give exactly one of limit_usd and monthly_usd")
         if self.monthly_usd is not None and self.period != "monthly":
             raise ValueError(f"monthly_usd does not go with period {self.period}; use limit_usd")
+        if self.forecast and self.period != "monthly":
+            raise ValueError(f"forecast does not go with period {self.period}; what is forecast is a month")
         if self.scope == "organization" and self.value is not None:
             raise ValueError("scope organization takes no value; `organization` names it")
         if self.scope != "organization" and self.value is None:

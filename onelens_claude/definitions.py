@@ -15,6 +15,7 @@ from onelens_claude.orchestration.assets.dbt import build_dbt_assets, build_dbt_
 from onelens_claude.orchestration.assets.raw import build_ledger_assets, build_raw_assets
 from onelens_claude.orchestration.assets.retention import deletions
 from onelens_claude.orchestration.assets.serving import build_serving_copy
+from onelens_claude.orchestration.assets.watch import watch_tables
 from onelens_claude.orchestration.checks import build_checks
 from onelens_claude.orchestration.dead_runs import tags_its_run
 from onelens_claude.orchestration.jobs import build_jobs
@@ -52,6 +53,7 @@ def build_defs(
             *build_raw_assets(),
             *build_ledger_assets(),
             deletions,
+            watch_tables,
             dbt_models,
             build_alerts(marts),
             build_serving_copy(marts),

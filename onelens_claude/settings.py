@@ -189,6 +189,12 @@ class Anomalies(_Section):
         return tuple(sorted(value))
 
 
+class Watch(_Section):
+    """Looking at the running day; 0 hours is off."""
+
+    hours: Annotated[int, Field(ge=0, le=24)] = 0
+
+
 class Settings(_Section):
     """The whole settings file."""
 
@@ -199,6 +205,7 @@ class Settings(_Section):
     retention: Retention = Retention()
     budgets: Annotated[tuple[Budget, ...], Field(strict=False)] = ()
     anomalies: Anomalies = Anomalies()
+    watch: Watch = Watch()
     alerts: Annotated[tuple[Channel, ...], Field(strict=False)] = ()
     dagster_url: str | None = None
     privacy: Privacy = Privacy()

@@ -24,7 +24,8 @@ from onelens_claude.paths import PROJECT_ROOT
 SNAPSHOT = Path(__file__).with_name("snapshots") / "definitions.json"
 SETTINGS = {f"claude_raw/{name}" for name in ("organizations", "budgets", "anomaly_settings", "holidays")}
 EXTERNAL = {"claude_raw/pulls", "claude_raw/alert_log"}
-LEDGER = EXTERNAL | SETTINGS | {"claude_raw/deletions"}
+WATCH = {"claude_raw/watch_looks", "claude_raw/watch_amounts", "claude_raw/watch_pages"}
+LEDGER = EXTERNAL | SETTINGS | WATCH | {"claude_raw/deletions"}
 """Tables that are no endpoint's."""
 
 

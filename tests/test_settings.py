@@ -71,12 +71,15 @@ organizations:
 polling: {requests_per_minute: 30, revision_days: 14}
 retention: {months: 12}
 budgets:
-  - {id: acme-org, organization: acme, scope: organization, value: null, period: monthly, limit_usd: "25000.10", warn_percent: [100, 50], forecast: false}
+  - {id: acme-org, organization: acme, scope: organization, value: null, period: monthly, limit_usd: "25000.10", warn_percent: [100, 50], forecast: true}
   - {id: each-user, organization: '*', scope: user, value: '*', monthly_usd: 300}
+anomalies: {holidays: [2026-12-25, 2027-01-01]}
 alerts: []
 privacy: {emails: clear}
 """
     )
+    assert settings.anomalies.holidays == (dt.date(2026, 12, 25), dt.date(2027, 1, 1))
+    assert [one.forecast for one in settings.budgets] == [True, False]
     assert [(one.limit, one.warn_percent, one.period) for one in settings.budgets] == [
         (Decimal("25000.10"), (50, 100), "monthly"),
         (Decimal(300), (50, 80, 100), "monthly"),
@@ -174,7 +177,8 @@ def _budget(**changed: str) -> str:
         (_budget(scope="team", value="x"), "budgets.b.scope: team is not part of this version; use one of organization, user, product, model"),
         (_budget(scope="user"), "budgets.b: scope user needs a value; '*' is each one"),
         (_budget(value="acme"), "budgets.b: scope organization takes no value"),
-        (_budget(forecast="true"), "budgets.b.forecast: forecasts are not part of this version; remove the key"),
+        (_budget(forecast="true", period="weekly"), "budgets.b: forecast does not go with period weekly; what is forecast is a month"),
+        (_budget(forecast="'yes'"), "budgets.b.forecast: Input should be a valid boolean"),
         (_budget(limits_usd="1"), "budgets.b.limits_usd: unknown key"),
         (_budget(id="'a b'"), "budgets.a b.id: String should match pattern"),
         (GOOD + "budgets: [7]\n", "budgets.[0]: "),

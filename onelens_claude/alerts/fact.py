@@ -46,6 +46,8 @@ class Fact:
     group: tuple[str, ...] = ()
     """Of new facts of one group only the one of the highest rank is told: 100 % says that 50 % is reached too."""
     rank: int = 0
+    cause: tuple[str, ...] = ()
+    """What else has the same cause and is no worse was told with it, however later it is seen."""
     is_past: bool = False
     """Long over when it was first seen: a backfill's are told as one summary."""
     is_withdrawn: bool = False

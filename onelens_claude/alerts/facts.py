@@ -43,6 +43,13 @@ def mart_facts(connection: duckdb.DuckDBPyConnection, settings: Settings, now: d
     return [fact for fact in found if fact.organization_id in known]
 
 
+def runaway_facts(connection: duckdb.DuckDBPyConnection, settings: Settings, now: dt.datetime) -> list[Fact]:
+    """Return who runs away on the running day: what a look changes, and nothing that a build may be changing."""
+    known = {organization.id for organization in settings.organizations}
+    found = _anomaly_facts(connection, now)
+    return [fact for fact in found if fact.organization_id in known and fact.data["kind"] == _RUNAWAY]
+
+
 def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> set[str]:
     rows = connection.execute(
         "select column_name from duckdb_columns() where schema_name = 'marts' and table_name = ? "
@@ -209,7 +216,8 @@ left join marts.dim_claude_users as users
     on scope in ('user', 'user_product') and incidents.organization_id = users.organization_id
     and split_part(scope_value, '/', 1) = user_id
 """
-_ANOMALY_SEVERITY: dict[str, Severity] = {"runaway": "critical"}
+_RUNAWAY = "runaway"
+_ANOMALY_SEVERITY: dict[str, Severity] = {_RUNAWAY: "critical"}
 _SCOPE_COLUMNS = {"user": ("user_id",), "user_product": ("user_id", "product"), "product": ("product",)}
 _SCOPE_COLUMNS |= {"model": ("model",), "organization": ()}
 _DAYS_BEFORE = dt.timedelta(days=14)
@@ -253,11 +261,14 @@ def _anomaly_facts(connection: duckdb.DuckDBPyConnection, now: dt.datetime) -> I
                 "last_day": str(last),
                 **{name: None if one is None else str(one) for name, one in row["measured"].items()},
             },
-            query=_costs(
+            query=_hours(organization, first)
+            if row["kind"] == _RUNAWAY
+            else _costs(
                 organization, first - _DAYS_BEFORE, last, dict(zip(columns, value.split("/", 1), strict=False))
             ),
             page="assets/marts/cost_anomalies",
             group=("person", value.split("/", 1)[0]) if is_of_person else ("segments",),
+            cause=("person", value.split("/", 1)[0], str(first)) if is_of_person else (),
             rank=(is_money << 60) + int((impact or 0) * 100),
             is_past=last < (now - PAST_AFTER).date(),
             is_withdrawn=row["is_withdrawn"],
@@ -394,6 +405,15 @@ def _costs(organization: str, first: dt.date, last: dt.date, conditions: Mapping
         "from marts.fct_claude_costs "
         f"where organization_id = {literal(organization)} and activity_date between date '{first}' and date '{last}'"
         f"{more} group by all order by amount_usd desc limit 50"
+    )
+
+
+def _hours(organization: str, day: dt.date) -> str:
+    """Return SQL of what a day that is not pulled yet cost, hour by hour."""
+    return (
+        "select hour, product, model, amount_usd from marts.hourly_spend "
+        f"where organization_id = {literal(organization)} and activity_date = date '{day}' "
+        "order by hour, amount_usd desc"
     )
 
 

@@ -58,6 +58,7 @@ create table if not exists facts (
     data varchar not null,
     correction_of varchar
 );
+alter table facts add column if not exists cause varchar;
 create table if not exists deliveries (
     alert_key varchar not null,
     channel varchar not null,
@@ -155,6 +156,7 @@ class AlertLog:
             keyed = dict(self._keyed(connection, facts, now))
             _forget_untold(connection, [key for key, fact in keyed.items() if fact.is_withdrawn])
             told = _told(connection)
+            speakers = _speakers(connection)
             fresh = {key: fact for key, fact in keyed.items() if key not in seen and not fact.is_withdrawn}
             deliveries: list[dict[str, Any]] = []
             made = dict(fresh)
@@ -166,15 +168,32 @@ class AlertLog:
                 }
                 corrections = corrections_of(keyed, channel.id, told, now)
                 wanted |= corrections
-                leaders, leader_of = folded(wanted, now)
+                spoken_for = {
+                    key: speaker
+                    for key, fact in wanted.items()
+                    if (speaker := speakers.get((_cause(fact), channel.id)))
+                    and SEVERITIES.index(fact.severity) <= SEVERITIES.index(speaker["severity"])
+                }
+                leaders, leader_of = folded({key: wanted[key] for key in wanted.keys() - spoken_for}, now)
                 made |= corrections | leaders
                 deliveries += [
-                    {"alert_key": key, "channel": channel.id, "told_in": leader_of.get(key)}
+                    {
+                        "alert_key": key,
+                        "channel": channel.id,
+                        "told_in": leader_of.get(key),
+                        "status": "pending",
+                        "sent_at": None,
+                        **{
+                            name: spoken_for[key][name]
+                            for name in ("told_in", "status", "sent_at")
+                            if key in spoken_for
+                        },
+                    }
                     for key in {**wanted, **leaders}
                 ]
             moment = str(naive_utc(now))
             _insert(connection, "facts", [_row(key, fact, moment) for key, fact in made.items() if key not in seen])
-            _insert(connection, "deliveries", [{**one, "status": "pending", "attempts": "0"} for one in deliveries])
+            _insert(connection, "deliveries", [{**one, "attempts": "0"} for one in deliveries])
         return list(fresh)
 
     def _keyed(
@@ -401,6 +420,19 @@ def _told(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], Told]:
     return {(key, channel): Told(*row) for key, channel, *row in rows}
 
 
+def _speakers(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str | None, str], dict[str, Any]]:
+    """Return what each channel was told, or is to be told, of each cause: what is seen of it later is told in it."""
+    rows = dicts(
+        connection,
+        """select cause, channel, severity, alert_key as told_in, status, sent_at
+        from deliveries
+        join facts using (alert_key)
+        where cause is not null and told_in is null
+        order by first_seen_at desc, alert_key""",
+    )
+    return {(one["cause"], one["channel"]): one for one in rows}
+
+
 def _forget_untold(connection: duckdb.DuckDBPyConnection, ended: Sequence[str]) -> None:
     """Drop what was never tried and no longer holds: nobody needs to hear of it, nor of its correction.
 
@@ -411,6 +443,10 @@ def _forget_untold(connection: duckdb.DuckDBPyConnection, ended: Sequence[str]) 
         "and status in ('pending', 'held') and attempts = 0",
         {"ended": list(ended)},
     )
+
+
+def _cause(fact: Fact) -> str | None:
+    return json.dumps([fact.organization_id, fact.event, *fact.cause]) if fact.cause else None
 
 
 def _identity(fact: Fact) -> str:
@@ -429,6 +465,7 @@ def _row(key: str, fact: Fact, moment: str) -> dict[str, Any]:
         "impact_usd": None if fact.impact_usd is None else f"{fact.impact_usd:f}",
         "data": json.dumps(fact.data, default=str),
         "correction_of": fact.correction_of,
+        "cause": _cause(fact),
     }
 
 

@@ -303,14 +303,14 @@ def request_parameters(endpoint: Endpoint, query: Query, window: Window) -> list
     elif endpoint.shape is Shape.SUMMARY_ROWS:
         parameters = [("starting_date", str(window.start)), ("ending_date", str(window.end))]
     else:
-        parameters = [
-            ("starting_at", f"{window.start}T00:00:00Z"),
-            ("ending_at", f"{window.end}T00:00:00Z"),
-        ]
-        if query.by_day:
-            parameters.append(("time_bucket_width" if endpoint.shape is Shape.FLAT_ROWS else "bucket_width", "1d"))
+        starting_at, ending_at = (f"{moment.isoformat()}Z" for moment in window.moments)
+        parameters = [("starting_at", starting_at), ("ending_at", ending_at)]
+        if query.bucket_width:
+            name = "time_bucket_width" if endpoint.shape is Shape.FLAT_ROWS else "bucket_width"
+            parameters.append((name, query.bucket_width))
     parameters += [("group_by[]", dimension) for dimension in query.group_by]
-    parameters += list(query.filters.items())
+    for name, values in query.filters.items():
+        parameters += [(name, value) for value in ((values,) if isinstance(values, str) else values)]
     if endpoint.page_size:
         parameters.append(("limit", str(endpoint.page_size)))
     return parameters

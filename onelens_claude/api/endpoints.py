@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from onelens_claude.api import row_types
 
@@ -63,10 +63,10 @@ class Query:
 
     name: str
     group_by: tuple[str, ...] = ()
-    filters: Mapping[str, str] = field(default_factory=dict)
-    """Filter parameter (`products[]`, ...) to its one value: a piece of a capped answer."""
-    by_day: bool = True
-    """Off: rows of the whole window, which no pull asks for; a seventh of the pages where a week is only compared."""
+    filters: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    """Filter parameter (`products[]`, ...) to its value, in a pull a piece of a capped answer; or to several."""
+    bucket_width: Literal["1d", "1h", "1m"] | None = "1d"
+    """A pull asks for days. Null: rows of the whole window, a seventh of the pages where a week is only compared."""
 
 
 TOTAL = Query("total")

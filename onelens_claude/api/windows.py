@@ -20,10 +20,23 @@ class Window:
 
     start: dt.date
     end: dt.date
+    hour: int | None = None
+    """Only this UTC hour of the first day."""
 
     def __str__(self) -> str:
         last = self.end - dt.timedelta(days=1)
+        if self.hour is not None:
+            return f"{self.start}T{self.hour:02d}"
         return str(self.start) if self.start == last else f"{self.start}..{last}"
+
+    @property
+    def moments(self) -> tuple[dt.datetime, dt.datetime]:
+        """First moment, and the first after it, without a zone as the warehouse stores them."""
+        start, end = (dt.datetime.combine(day, dt.time()) for day in (self.start, self.end))
+        if self.hour is not None:
+            start += dt.timedelta(hours=self.hour)
+            end = start + dt.timedelta(hours=1)
+        return start, end
 
     @property
     def days(self) -> list[dt.date]:

@@ -61,6 +61,9 @@ COMMANDS = {
     "alerts": _Place(
         "cli.alerting", "alerts", "Try the channels of the settings, or show what they were told.", group="app"
     ),
+    "watch": _Place(
+        "cli.watching", "watch", "Look at what the running day has cost so far, and tell whose agent runs away."
+    ),
     "query": _Place("cli.querying", "query", "Run one read-only SQL statement on the serving copy."),
     "demo": _Place(
         "cli.demoing",

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _WEEK = 7
-_USERS_WEEK = Query("users_week", by_day=False)
+_USERS_WEEK = Query("users_week", bucket_width=None)
 _USERS_DAYS = Query("users_days")
 _LONGEST_RUN = 31
 """Days."""

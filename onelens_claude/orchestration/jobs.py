@@ -12,6 +12,7 @@ import dagster as dg
 from onelens_claude.api.endpoints import ENDPOINTS, Family, endpoints_of
 from onelens_claude.orchestration.assets.raw import GROUP, SETTINGS_KEYS, WRITER_POOL, IngestConfig
 from onelens_claude.orchestration.assets.retention import RETENTION_KEY
+from onelens_claude.orchestration.assets.watch import WATCH_KEYS
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.warehouse.housekeeping import tidy
 
@@ -65,6 +66,12 @@ def build_jobs() -> list[Any]:
             "retention_job",
             _RETENTION | _AFTER_RAW,
             description="Delete what is beyond the retention, then build, check and publish.",
+        ),
+        dg.define_asset_job(
+            "watch_job",
+            dg.AssetSelection.assets(*WATCH_KEYS),
+            description="Look at the running day of every organisation whose turn it is. It builds nothing: what was "
+            "seen is in the views of the running day at once, in both database files.",
         ),
         dg.define_asset_job(
             "daily_job",

@@ -21,9 +21,13 @@ from onelens_claude.warehouse.files import Warehouse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from onelens_claude.watch.turns import AllowedRequests
+
     OnProgress = Callable[[str, int, int, int], None]
     """Endpoint, pulls done, pulls in all (0 before the first is done), pages so far; from several threads."""
 
+_LONGEST_ANSWER = 20
+"""Seconds: whoever watches the running day looks again soon."""
 DBT_RESOURCE = "dbt"
 ONELENS_RESOURCE = "onelens"
 
@@ -54,6 +58,20 @@ class Onelens:
             attempts=polling.attempts,
             timeout_seconds=polling.timeout_seconds,
             on_page=on_page,
+        )
+
+    def watching_client(
+        self, organization: Organization, limit: AllowedRequests, sleep: Callable[[float], None]
+    ) -> AnalyticsClient:
+        """Return a client for a look at the running day: it sends each request once, under the look's own limit."""
+        return AnalyticsClient(
+            organization_id=organization.id,
+            base_url=organization.base_url,
+            api_key=organization.api_key,
+            rate_limit=limit,
+            attempts=1,
+            timeout_seconds=min(self.settings().polling.timeout_seconds, _LONGEST_ANSWER),
+            sleep=sleep,
         )
 
     def landing(self, endpoint: str, log_progress: Callable[[int, int, int], None] | None = None) -> Landing:

@@ -29,6 +29,7 @@ from onelens_claude.orchestration.jobs import raw_config
 from onelens_claude.orchestration.partitions import range_tags
 from onelens_claude.orchestration.private_apis import BulkActionsFilter, BulkActionStatus
 from onelens_claude.orchestration.resources import Onelens
+from onelens_claude.watch.looking import turns_of
 
 _PROBE_EVERY = dt.timedelta(hours=20)
 _SECONDS_PER_TICK = 40.0
@@ -206,4 +207,31 @@ def failure_message(context: dg.RunFailureSensorContext) -> str:
     return "; ".join(said) or context.failure_event.message or "no reason was given"
 
 
-SENSORS = (revised_days_sensor, stale_marts_sensor, alerts_sensor, run_failure_sensor)
+@dg.sensor(
+    name="runaway_sensor",
+    job_name="watch_job",
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Looks at the running day every `watch.hours` of the settings, which switch it on (0 is off), and "
+    "every 15 minutes while a day is above its band. At most 3 requests an hour per organisation, then 12.",
+)
+def runaway_sensor(
+    context: dg.SensorEvaluationContext, onelens: dg.ResourceParam[Onelens]
+) -> dg.RunRequest | dg.SkipReason:
+    """Ask for a look when it is an organisation's turn; the look itself takes the turn, so that nobody looks twice."""
+    try:
+        settings = onelens.settings()
+        if not settings.watch.hours:
+            return dg.SkipReason("watch.hours is 0 in the settings: nobody looks at the running day.")
+        next_at = min(turns_of(settings, one).next_at() for one in settings.organizations)
+    except OnelensError as error:
+        return dg.SkipReason(str(error))
+    now = utc_now()
+    if next_at > now:
+        return dg.SkipReason(f"The next look is at {next_at:%Y-%m-%d %H:%M} UTC.")
+    if context.instance.get_runs_count(dg.RunsFilter(job_name="watch_job", statuses=_UNDER_WAY)):
+        return dg.SkipReason("A look is under way.")
+    return dg.RunRequest(run_key=f"watch-{now:%Y%m%dT%H%M}")
+
+
+SENSORS = (revised_days_sensor, stale_marts_sensor, runaway_sensor, alerts_sensor, run_failure_sensor)

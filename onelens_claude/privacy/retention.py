@@ -122,6 +122,9 @@ def _delete_raw(connection: duckdb.DuckDBPyConnection, first_kept: dt.date) -> N
     for table in ("page_parts", "pages", "pulls"):
         connection.execute(f"delete from claude_raw.{table} where pull_id in (from pulls_to_delete)")
     connection.execute("drop table pulls_to_delete")
+    for table in ("watch_amounts", "watch_pages", "watch_looks"):
+        old_looks = "select look_id from claude_raw.watch_looks where activity_date < $first_kept"
+        connection.execute(f"delete from claude_raw.{table} where look_id in ({old_looks})", bounds)
     connection.execute(
         "update claude_raw.pulls set window_start = $first_kept where window_start < $first_kept", bounds
     )

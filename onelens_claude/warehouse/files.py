@@ -29,11 +29,12 @@ from onelens_claude.warehouse.connections import (
     copy_without_holes,
     is_held,
     read_through,
+    transaction,
 )
 from onelens_claude.warehouse.raw_tables import create_raw_tables, is_current, pull_days
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from onelens_claude.settings import Settings
 
@@ -194,6 +195,40 @@ class Warehouse:
             finally:
                 _remove(new)
         return self.serving_path.stat().st_size
+
+    def publish_appended(self, tables: Mapping[str, str]) -> None:
+        """Add to the serving copy the rows of append-only raw tables whose key it has not; the rest stays as it is.
+
+        `tables` is table to the columns of its key.
+
+        So what was seen of the running day is there at once, and no build that failed its checks comes with it. A copy
+        of an earlier version is left alone until the next publication.
+        """
+        with self.writer_lock():
+            if not (self.path.exists() and self.serving_path.exists()):
+                return
+            new = beside(self.serving_path, ".new")
+            try:
+                _copy(self.serving_path, new)
+                with connect(new, config=_WRITER_CONFIG) as copy:
+                    if not is_current(copy):
+                        return
+                    attach(copy, self.path, "working", "read_only")
+                    with transaction(copy):
+                        for table, key in tables.items():
+                            held = f"{CATALOG}.claude_raw.{table}"
+                            copy.execute(
+                                f"insert into {held} from working.claude_raw.{table} anti join {held} using ({key})"
+                            )
+                _flush(new)
+                new.replace(self.serving_path)
+            except (OSError, *FILE_ERRORS) as error:
+                raise WarehouseError(
+                    f"{self.serving_path}: cannot be replaced: {_words(error)}. {self._advice(error)}"
+                ) from None
+            finally:
+                _remove(new)
+                _remove(Path(f"{new}.wal"))
 
     def _fold_log(self) -> None:
         """Write what a crash left in the write-ahead log into the file."""

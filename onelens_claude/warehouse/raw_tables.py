@@ -7,6 +7,7 @@
     pages, page_parts                    every page as it came: its beginning and end, and its rows in parts
     <endpoint>                           view: one row per page, `payload` is the whole response body
     <endpoint>_rows                      the rows of these pages, typed
+    watch_looks, watch_pages, watch_amounts   what `watch` saw of the running day; no pull, and in no ledger
 
 A page is stored in parts because DuckDB handles a column in vectors of 2,048 values: with two megabytes per value, a
 large pull would be in memory several times.
@@ -35,6 +36,13 @@ if TYPE_CHECKING:
 
     _Fields = Mapping[str, DuckDBPyType]
 
+AMOUNT_TYPE = "DECIMAL(38, 12)"
+WATCH_TABLES = {
+    "watch_looks": "look_id",
+    "watch_pages": "look_id, query, page_number",
+    "watch_amounts": "look_id, query, page_number",
+}
+"""What `watch` saw of the running day, with what tells one append of a table from the others."""
 _LEDGER_DDL = """
 create schema if not exists claude_raw;
 create table if not exists claude_raw.organizations (
@@ -51,8 +59,10 @@ create table if not exists claude_raw.budgets (
     scope_value varchar,
     period varchar not null,
     limit_usd decimal(38, 14) not null,
-    warn_percents integer[] not null
+    warn_percents integer[] not null,
+    forecast boolean default false
 );
+alter table claude_raw.budgets add column if not exists forecast boolean default false;
 create table if not exists claude_raw.anomaly_settings (
     sensitivity varchar not null,
     floor_usd decimal(38, 14) not null,
@@ -158,6 +168,48 @@ join claude_raw.page_parts using (pull_id, page_number)
 where endpoint = '{endpoint}'
 group by pull_id, organization_id, page_number, query, request_path, request_id, fetched_at, head, tail
 """
+_WATCH_DDL = f"""
+create table if not exists claude_raw.watch_looks (
+    look_sequence bigint not null,
+    look_id varchar primary key,
+    organization_id varchar not null,
+    activity_date date not null,
+    status varchar not null check (status in ('complete', 'failed', 'aside')),
+    looked_at timestamp not null,
+    data_refreshed_at timestamp,
+    error_type varchar,
+    error_message varchar,
+    request_id varchar,
+    run_id varchar
+);
+create table if not exists claude_raw.watch_pages (
+    look_id varchar not null,
+    organization_id varchar not null,
+    query varchar not null,
+    page_number integer not null,
+    is_last boolean not null,
+    request_path varchar not null,
+    request_id varchar,
+    fetched_at timestamp not null,
+    data_refreshed_at timestamp,
+    payload varchar not null using compression zstd
+);
+create table if not exists claude_raw.watch_amounts (
+    look_id varchar not null,
+    organization_id varchar not null,
+    query varchar not null using compression dictionary,
+    page_number integer not null,
+    starting_at timestamp not null,
+    user_id varchar,
+    email varchar,
+    name varchar,
+    is_deleted boolean,
+    product varchar using compression dictionary,
+    model varchar using compression dictionary,
+    amount {AMOUNT_TYPE} not null,
+    list_amount {AMOUNT_TYPE}
+);
+"""
 KEYS = {
     "pull_id": "VARCHAR",
     "organization_id": "VARCHAR",
@@ -167,7 +219,6 @@ KEYS = {
 }
 _ACTOR = {f"actor_{field}": field for field in row_types.ACTOR}
 _ACTOR_COLUMNS = {field: column for column, field in _ACTOR.items()}
-AMOUNT_TYPE = "DECIMAL(38, 12)"
 
 
 def pull_days(pulls: str = "claude_raw.pulls") -> str:
@@ -219,6 +270,7 @@ def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
         stored_columns = _stored_columns(connection)
         connection.execute(_LEDGER_DDL)
         connection.execute(_PAGES_DDL)
+        connection.execute(_WATCH_DDL)
         if "latest_available_day" not in stored_columns.get("pulls", {}):
             connection.execute(_FILL_LATEST_AVAILABLE_DAY)
         for endpoint in ENDPOINTS.values():
@@ -240,7 +292,7 @@ def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
 def _layout() -> str:
     """Return a name of what `create_raw_tables` makes."""
     columns = {name: row_columns(endpoint) for name, endpoint in ENDPOINTS.items()}
-    made = f"{_LEDGER_DDL}{_PAGES_DDL}{_ENDPOINT_DDL}{columns}"
+    made = f"{_LEDGER_DDL}{_PAGES_DDL}{_WATCH_DDL}{_ENDPOINT_DDL}{columns}"
     return f"layout {hashlib.sha256(made.encode()).hexdigest()[:16]}"
 
 

@@ -50,8 +50,11 @@ def _register_budgets(connection: duckdb.DuckDBPyConnection, budgets: Iterable[B
     connection.execute("delete from claude_raw.budgets")
     for one in budgets:
         connection.execute(
-            "insert into claude_raw.budgets values (?, ?, ?, ?, ?, ?, ?)",
-            [one.id, one.organization, one.scope, one.value, one.period, one.limit, list(one.warn_percent)],
+            "insert into claude_raw.budgets values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                *(one.id, one.organization, one.scope, one.value, one.period, one.limit),
+                *(list(one.warn_percent), one.forecast),
+            ],
         )
 
 

@@ -10,7 +10,8 @@ import duckdb
 import pytest
 
 from onelens_claude.alerts.delivery import evaluate
-from onelens_claude.alerts.facts import failed_check, mart_facts, run_failure
+from onelens_claude.alerts.facts import failed_check, mart_facts, run_failure, runaway_facts
+from onelens_claude.alerts.log import AlertLog
 from onelens_claude.clock import utc_now
 from onelens_claude.warehouse.files import Warehouse
 from tests.alerts.conftest import HOOK
@@ -36,7 +37,7 @@ create table marts.budget_crossings (organization_id varchar, budget_id varchar,
     crossed_on date, first_known_at timestamp, uncrossed_on date, uncrossed_at timestamp);
 """
 _ANOMALIES = """
-create table marts.cost_anomalies (organization_id varchar, activity_date date, scope varchar, scope_value varchar,
+create table if not exists marts.cost_anomalies (organization_id varchar, activity_date date, scope varchar, scope_value varchar,
     metric varchar, actual decimal(38, 14), expected decimal(38, 14), low decimal(38, 14), high decimal(38, 14),
     score double, impact_usd decimal(38, 14), direction varchar, kind varchar, incident_id varchar, reason varchar,
     status varchar)
@@ -80,7 +81,7 @@ ANOMALY = {
     "score": 9.5,
     "impact_usd": "372",
     "direction": "up",
-    "kind": "runaway",
+    "kind": "spike",
     "incident_id": "i1",
     "reason": "person7@… spent $412 on claude_code on 18 Nov, usually $20 to $60",
     "status": "open",
@@ -205,13 +206,13 @@ def test_an_incident_is_one_fact_however_many_days_it_has_and_quotes_the_marts_r
     marts.add("cost_anomalies", ANOMALY, second, ANOMALY | {"incident_id": "i2", "status": "revised_away"})
     told, gone = sorted(marts.facts("anomaly"), key=lambda one: one.is_withdrawn)
     assert (told.is_withdrawn, gone.is_withdrawn) == (False, True)
-    assert told.title == "acme: runaway in spend of ada@example.com on claude_code since 2026-11-18 ($400.00)"
+    assert told.title == "acme: spike in spend of ada@example.com on claude_code since 2026-11-18 ($400.00)"
     assert told.text.splitlines() == [
         "person7@… spent $412 on claude_code on 18 Nov, usually $20 to $60",
         "Since 2026-11-18, up to 2026-11-19.",
         "Actual $412.00, expected $40.00, band $20.00 to $60.00.",
     ]
-    assert told.severity == "critical"
+    assert told.severity == "warning"
     assert "user_id = 'user_1' and product = 'claude_code'" in told.query
     assert marts.answers(told.query) == []
 
@@ -228,9 +229,37 @@ def test_one_cause_that_shows_in_several_series_is_told_once_for_the_person_and_
     marts.add("cost_anomalies", *[ANOMALY | one | {"incident_id": str(n)} for n, one in enumerate(series)])
     evaluate(marts.settings, marts.facts("anomaly"))
     assert [one["title"] for one in receiver.alerts] == [
-        "acme: runaway in spend of ada@example.com since 2026-11-18 ($380.00)",
-        "acme: runaway in spend of product claude_code since 2026-11-18 ($372.00)",
+        "acme: spike in spend of ada@example.com since 2026-11-18 ($380.00)",
+        "acme: spike in spend of product claude_code since 2026-11-18 ($372.00)",
     ]
+
+
+def test_who_ran_away_is_told_the_same_day_and_not_again_when_the_day_is_pulled(marts, receiver, set_now):
+    runaway = ANOMALY | {"kind": "runaway", "scope": "user", "scope_value": "user_1", "activity_date": "2026-11-20"}
+    marts.add("cost_anomalies", runaway)
+    with Warehouse.of(marts.settings).working_reader() as connection:
+        (fact,) = runaway_facts(connection, marts.settings, utc_now())
+    assert (fact.severity, "from marts.hourly_spend" in fact.query) == ("critical", True)
+    evaluate(marts.settings, [fact])
+    assert [one["title"] for one in receiver.alerts] == [
+        "acme: runaway in spend of ada@example.com since 2026-11-20 ($372.00)"
+    ]
+    set_now("2026-11-21T12:00:00Z")
+    with Warehouse.of(marts.settings).writer() as connection:
+        connection.execute("delete from marts.cost_anomalies")
+    day = ANOMALY | {"activity_date": "2026-11-20", "impact_usd": "900"}
+    marts.add(
+        "cost_anomalies",
+        runaway | {"kind": "spike", "impact_usd": "800"},
+        day | {"scope": "user", "scope_value": "user_1", "metric": "total_tokens", "incident_id": "tokens"},
+        day | {"incident_id": "product"},
+    )
+    evaluate(marts.settings, marts.facts("anomaly"))
+    assert len(receiver.alerts) == 1
+    assert {row["status"] for row in AlertLog(marts.settings.alerts_path).rows()} == {"sent"}
+    marts.add("cost_anomalies", day | {"activity_date": "2026-11-21", "incident_id": "another day"})
+    evaluate(marts.settings, marts.facts("anomaly"))
+    assert [one["occurred_on"] for one in receiver.alerts] == ["2026-11-20", "2026-11-21"]
 
 
 def test_marts_that_are_not_built_have_nothing_to_tell(settings):

@@ -64,6 +64,11 @@ class Dbt:
             if node["resource_type"] == "model" and node["config"]["materialized"] == "incremental"
         }
 
+    def materialized(self, model: str) -> str:
+        """Return `table` or `view`."""
+        manifest = json.loads((self.folder / "target" / "manifest.json").read_text())
+        return str(manifest["nodes"][f"model.onelens_claude.{model}"]["config"]["materialized"])
+
     def compiled(self, model: str) -> str:
         manifest = json.loads((self.folder / "target" / "manifest.json").read_text())
         path = manifest["nodes"][f"model.onelens_claude.{model}"]["original_file_path"]

@@ -29,7 +29,7 @@ BUDGETS = [
 
 
 def register_stage_1(w: RawWarehouse) -> None:
-    w.budgets = BUDGETS
+    w.budgets = [(*budget, budget[0] == "month") for budget in BUDGETS]
     register_shrinking(w)
     scenarios_amounts.register_remainder(w)
     scenarios_amounts.register_capped(w)

@@ -44,12 +44,20 @@ def spend(warehouse: Built, as_of: dt.datetime | None = None) -> Days:
 
 def test_spend_to_date_and_its_thresholds_agree_with_python_to_the_last_digit(built: Built) -> None:
     limits = {budget_id: (limit, percents) for budget_id, *_, limit, percents in BUDGETS}
+    forecasts: dict[tuple[Any, ...], Decimal] = {
+        ("month", name, name, month): forecast
+        for name, month, forecast in built.query(
+            "select organization_id, month, forecast_usd from marts.spend_forecast where is_newest and scope = 'organization'"
+        )
+    }
     expected = {}
     for (budget_id, *rest), days in spend(built).items():
         limit, percents = limits[budget_id]
         cents = sum(days.values())
         crossed = max((one for one in percents if cents >= limit * one), default=None)
         status = "exceeded" if cents > limit * 100 else "warning" if crossed else "ok"
+        if status != "exceeded" and forecasts.get((budget_id, *rest), 0) > limit:
+            status = "forecast_exceeded"
         expected[budget_id, *rest] = (cents / 100, crossed, status)
     told = {
         row[:4]: row[4:]
@@ -59,11 +67,12 @@ def test_spend_to_date_and_its_thresholds_agree_with_python_to_the_last_digit(bu
         )
     }
     assert {key: told.get(key) for key in expected} == expected
-    assert {status for *_, status in expected.values()} == {"ok", "warning", "exceeded"}
+    assert {status for *_, status in expected.values()} == {"ok", "warning", "exceeded", "forecast_exceeded"}
     # what had no line now: a fixed value, and a member whose cost a revision took away
-    assert {values for key, values in told.items() if key not in expected and key[0] != "address"} == {
-        (Decimal(0), None, "ok")
-    }
+    others = {key: values for key, values in told.items() if key not in expected and key[0] != "address"}
+    assert {values[:2] for values in others.values()} == {(Decimal(0), None)}
+    for key, values in others.items():
+        assert values[2] == ("forecast_exceeded" if forecasts.get(key, 0) > limits[key[0]][0] else "ok"), key
 
 
 def test_the_days_behind_a_period_are_counted_and_what_is_not_known_is_named(built: Built) -> None:

@@ -282,10 +282,10 @@ def test_money_is_decimal_in_every_schema(built: Built) -> None:
         assert kind == widths.get(unit, kind), (schema, table, column)
 
 
-def test_doubles_are_rates_utilisation_and_the_statistics_of_anomalies_only(built: Built) -> None:
+def test_doubles_are_rates_utilisation_and_the_statistics_of_anomalies_and_forecasts_only(built: Built) -> None:
     names = built.query(
         """select table_name, column_name from information_schema.columns
-        where data_type in ('DOUBLE', 'FLOAT', 'REAL')"""
+        where data_type in ('DOUBLE', 'FLOAT', 'REAL') and table_name not like 'int_forecast_%'"""
     )
     allowed = ("_rate", "_utilisation")
     others = {one for one in names if not one[1].endswith(allowed)}
@@ -295,7 +295,13 @@ def test_doubles_are_rates_utilisation_and_the_statistics_of_anomalies_only(buil
         *(("int_segment_scores", name) for name in figures),
         *(("int_anomaly_days", name) for name in figures - {"deviation"}),
         ("int_anomaly_descriptions", "score"),
+        ("int_raised_anomalies", "score"),
         ("cost_anomalies", "score"),
+        ("int_today_history", "logarithm"),
+        *(("int_today_levels", name) for name in ("own_level", "own_spread", "mean_before", "deviation_before")),
+        *(("int_today_peers", name) for name in ("peer_level", "tail")),
+        *(("int_today_scores", name) for name in figures - {"deviation"}),
+        ("runaways_today", "score"),
     }
 
 
@@ -328,7 +334,7 @@ def test_every_mart_of_days_or_months_says_how_final_it_is(built: Built) -> None
         """select table_name from information_schema.tables where table_schema = 'marts'
         except select table_name from information_schema.columns where column_name = 'finality'"""
     )
-    # who and what there is, who is idle as of a date, who was told, and what was deleted
+    # who and what there is, who is idle as of a date, who was told, what was deleted, and what no day has said yet
     assert {name for (name,) in without} == {
         "alert_log",
         "deletions",
@@ -336,6 +342,7 @@ def test_every_mart_of_days_or_months_says_how_final_it_is(built: Built) -> None
         "dim_claude_users",
         "idle_seats",
         "idle_users",
+        "spend_forecast",
     }
 
 

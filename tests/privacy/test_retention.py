@@ -90,6 +90,16 @@ def test_older_days_go_from_pages_rows_and_ledger_and_younger_ones_stay_as_they_
         assert loaded.query(f"select min(activity_date) >= ? from claude_raw.{table}", KEPT) == [(True,)]
 
 
+def test_looks_at_old_days_go_too(loaded):
+    for day in ("2026-11-07", "2026-11-08"):
+        loaded.query(
+            "insert into claude_raw.watch_looks (look_sequence, look_id, organization_id, activity_date, status, looked_at)"
+            " values (1, ?::varchar, 'acme', ?::date, 'complete', ?::timestamp)", day, day, day,
+        )  # fmt: skip
+    delete_expired(loaded.onelens.warehouse(), KEPT)
+    assert loaded.query("select look_id from claude_raw.watch_looks") == [("2026-11-08",)]
+
+
 def test_what_would_go_is_told_before_and_what_went_is_recorded(loaded):
     with loaded.onelens.warehouse().working_reader() as connection:
         planned = expired(connection, KEPT)

@@ -70,6 +70,7 @@ def test_a_new_file_has_every_raw_table_and_compresses_its_payload(files):
         "alert_log",
         "pages",
         "page_parts",
+        *raw_tables.WATCH_TABLES,
     }
     assert ledger | {f"{name}_rows" for name in ENDPOINTS} == tables
     assert {*ENDPOINTS} == views

@@ -13,7 +13,7 @@ import dagster as dg
 
 from onelens_claude.alerts.delivery import Evaluation, evaluate
 from onelens_claude.alerts.fact import Fact
-from onelens_claude.alerts.facts import failed_check, mart_facts
+from onelens_claude.alerts.facts import failed_check, mart_facts, runaway_facts
 from onelens_claude.alerts.log import AlertLog, show
 from onelens_claude.clock import utc_now
 from onelens_claude.orchestration.assets.raw import OWNER, WRITER_POOL
@@ -67,6 +67,14 @@ def tell(onelens: Onelens, facts: Iterable[Fact] = ()) -> Evaluation:
     with onelens.warehouse().working_reader() as connection:
         found = mart_facts(connection, settings, utc_now())
     return evaluate(settings, [*found, *facts])  # nobody waits for the file while messages are on their way
+
+
+def tell_runaways(onelens: Onelens) -> Evaluation:
+    """Evaluate what a look at the running day found."""
+    settings = onelens.settings()
+    with onelens.warehouse().working_reader() as connection:
+        found = runaway_facts(connection, settings, utc_now())
+    return evaluate(settings, found)
 
 
 def check_facts(instance: dg.DagsterInstance, run_id: str) -> list[Fact]:

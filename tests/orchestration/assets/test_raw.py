@@ -303,7 +303,7 @@ def test_the_organisations_and_budgets_of_the_settings_are_written_without_a_pul
     here = make_world()
     old, changed = (
         {"id": "old", "organization": "*", "limit_usd": "0.10"},
-        {"id": "b", "organization": "acme", "scope": "user", "value": "*", "limit_usd": "25000.01", "warn_percent": [80, 50]},
+        {"id": "b", "organization": "acme", "scope": "user", "value": "*", "monthly_usd": "25000.01", "warn_percent": [80, 50], "forecast": True},
     )  # fmt: skip
     for configured in ([old, {"id": "b", "organization": "acme", "limit_usd": 5}], [changed]):
         budgets = [Budget.model_validate(one) for one in configured]
@@ -314,6 +314,6 @@ def test_the_organisations_and_budgets_of_the_settings_are_written_without_a_pul
         assert [one for (one,) in here.query("select budget_id from claude_raw.budgets order by 1")] == ids
     assert here.query("select organization_id from claude_raw.organizations") == [("acme",)]
     assert here.query("from claude_raw.budgets") == [
-        ("b", "acme", "user", "*", "monthly", Decimal("25000.01"), [50, 80])
+        ("b", "acme", "user", "*", "monthly", Decimal("25000.01"), [50, 80], True)
     ]  # fmt: skip
     assert here.requests() == []

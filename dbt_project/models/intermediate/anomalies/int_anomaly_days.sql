@@ -28,7 +28,7 @@ where
             score > 2.2 * threshold_factor
             and actual - expected >= greatest(2.5 * floor_amount, 0.1 * expected)
         when kind = 'spike'
-        then score > 3.5 * threshold_factor and actual - expected >= floor_amount
+        then score > {{ spike_score() }} * threshold_factor and actual - expected >= floor_amount
         when kind = 'sustained'
         then score > 3.8 * threshold_factor and actual - expected >= 2.5 * floor_amount
         when kind = 'chronic'

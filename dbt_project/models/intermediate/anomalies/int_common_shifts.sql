@@ -12,14 +12,7 @@ with
             )
     )
 
-select
-    organization_id,
-    scope,
-    peer_group,
-    metric,
-    day_number,
-    -- of few people, what they have in common cannot be told from what each does
-    median(shift) * count(*) / (count(*) + 10) as common_shift
+select organization_id, scope, peer_group, metric, day_number, {{ common_shift("shift") }} as common_shift
 from compared
 where days_before >= 10
 group by organization_id, scope, peer_group, metric, day_number

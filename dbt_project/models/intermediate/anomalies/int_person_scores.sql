@@ -28,22 +28,13 @@ with
         group by {{ series }}, level_day
     ),
 
-    -- who has little history is compared with the peers: their level weighs like three days, a spread of
-    -- 0.6 like eight
     levels as (
         select
             candidates.*,
             coalesce(level_days, 0) as level_days,
             then_peers.peer_level,
-            (coalesce(own_level * level_days, 0) + 3 * then_peers.peer_level)
-            / (coalesce(level_days, 0) + 3) as level,
-            greatest(
-                0.3,
-                sqrt(
-                    (coalesce(level_days * power(own_spread, 2), 0) + 8 * 0.36)
-                    / (coalesce(level_days, 0) + 8)
-                )
-            ) as spread,
+            {{ spend_level("level_days", "own_level", "then_peers.peer_level") }} as level,
+            {{ spend_spread("level_days", "own_spread") }} as spread,
             now_peers.peer_level as now_peer_level,
             coalesce(tails.tail, 1) as tail
         from candidates
@@ -89,12 +80,7 @@ with
             - case when kind = 'chronic' then greatest(0, now_peer_level - peer_level) else 0 end as excess,
             case
                 when kind = 'spike'
-                -- the longer the organisation's tails, the less a far day says
-                then
-                    power(tail, 2) * sqrt(
-                        power(spread, 2) * (1 + 1 / greatest(level_days, 1))
-                        + 1.44 * 9 / power(level_days + 3, 2)
-                    )
+                then {{ spike_deviation("level_days", "spread", "tail") }}
                 else
                     spread * sqrt(1.5 / active_days + 0.64 * 9 / power(level_days + 3, 2) + 1.57 / level_days)
             end as deviation

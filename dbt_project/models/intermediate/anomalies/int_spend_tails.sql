@@ -8,7 +8,7 @@ with
             metric,
             day_number,
             count(*) as row_count,
-            quantile_cont((log_own - mean_before) / greatest(deviation_before, 0.3), 0.99) as deviation_99
+            {{ far_deviation("log_own", "mean_before", "deviation_before") }} as deviation_99
         from {{ ref("int_spend_windows") }}
         where days_before >= 10
         group by organization_id, scope, metric, day_number
@@ -19,10 +19,7 @@ select
     scope,
     metric,
     day_number,
-    -- a normal distribution has its 99th percentile at 2.326
-    greatest(
-        1, coalesce(sum(row_count * deviation_99) over before / sum(row_count) over before / 2.326, 1)
-    ) as tail
+    {{ tail("sum(row_count * deviation_99) over before / sum(row_count) over before") }} as tail
 from days
 window
     before as (

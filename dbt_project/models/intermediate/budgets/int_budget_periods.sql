@@ -58,7 +58,8 @@ with
             end as period_end,
             budgets.limit_usd,
             budgets.limit_cents,
-            budgets.warn_percents
+            budgets.warn_percents,
+            budgets.has_forecast
         from periods
         inner join budgets using (organization_id, budget_id)
         left join members using (organization_id, budget_id, period_start)

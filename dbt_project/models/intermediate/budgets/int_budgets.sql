@@ -35,7 +35,8 @@ select
     budgets.period,
     budgets.limit_usd,
     cast(budgets.limit_usd * 100 as decimal(38, 12)) as limit_cents,
-    budgets.warn_percents
+    budgets.warn_percents,
+    budgets.has_forecast
 from budgets
 inner join organizations on budgets.organization_id in ('*', organizations.organization_id)
 left join

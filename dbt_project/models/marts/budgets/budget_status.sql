@@ -23,6 +23,35 @@ with
         from thresholds
         where {{ reaches_percent("spent_cents", "threshold_percent", "limit_cents") }}
         group by {{ key | join(", ") }}
+    ),
+
+    -- of the running month; one that is over needs none
+    forecasts as (
+        select
+            organization_id,
+            scope,
+            scope_value,
+            month as period_start,
+            forecast_date,
+            forecast_usd,
+            low_usd,
+            high_usd
+        from {{ ref("spend_forecast") }}
+        where is_newest
+    ),
+
+    forecast_periods as (
+        select
+            periods.*, forecasts.forecast_date, forecasts.forecast_usd, forecasts.low_usd, forecasts.high_usd
+        from periods
+        left join
+            forecasts
+            on periods.has_forecast
+            and periods.period = 'monthly'
+            and periods.organization_id = forecasts.organization_id
+            and periods.scope = forecasts.scope
+            and periods.scope_value = forecasts.scope_value
+            and periods.period_start = forecasts.period_start
     )
 
 select
@@ -38,10 +67,16 @@ select
     periods.limit_usd,
     {{ cents_to_usd("spent.spent_cents") }} as spent_usd,
     {{ divide_rounded("spent.spent_cents", "spent.limit_cents", multiplier=100, digits=4) }} as percent_used,
+    periods.forecast_date,
+    periods.forecast_usd,
+    periods.low_usd as forecast_low_usd,
+    periods.high_usd as forecast_high_usd,
     crossed.threshold_crossed,
     case
         when spent.spent_cents > spent.limit_cents
         then 'exceeded'
+        when periods.forecast_usd > periods.limit_usd
+        then 'forecast_exceeded'
         when crossed.threshold_crossed is not null
         then 'warning'
         else 'ok'
@@ -51,6 +86,6 @@ select
     periods.unknown_day_count,
     periods.first_unknown_date,
     periods.finality
-from periods
+from forecast_periods as periods
 inner join spent using ({{ key | join(", ") }})
 left join crossed using ({{ key | join(", ") }})

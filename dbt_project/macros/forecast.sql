@@ -1,0 +1,28 @@
+{#- Scopes that have a forecast. -#}
+{% macro forecast_scopes() -%} ('organization', 'user', 'product', 'model') {%- endmacro %}
+
+{#- Columns that name one forecast. -#}
+{% macro forecast_key(prefix="") -%}
+    {{ prefix }}organization_id, {{ prefix }}scope, {{ prefix }}scope_value, {{ prefix }}forecast_date
+{%- endmacro %}
+
+{#- Days before the day of a forecast that are looked at with it: whole weeks, the newest ends with that day. -#}
+{% macro forecast_window() -%} {{ var("forecast").weeks * 7 - 1 }} {%- endmacro %}
+
+{#- What the weeks of a series usually scatter, as a part of its level. -#}
+{% macro forecast_noise() -%}
+    case
+        scope
+        {% for scope, noise in var("forecast").usual_noise.items() %}
+            when '{{ scope }}' then {{ noise }}
+        {% endfor %}
+    end
+{%- endmacro %}
+
+{#-
+    A statistic as dollars in whole cents: sums of doubles differ in their last digits from build to build. Null beyond what
+    an amount can hold.
+-#}
+{% macro forecast_usd(expression) -%}
+    cast(try_cast(round({{ expression }}, 2) as decimal(38, 14)) as decimal(38, 14))
+{%- endmacro %}
