@@ -68,7 +68,7 @@ COMMANDS = {
     "demo": _Place(
         "cli.demoing",
         "demo",
-        "Load 45 days of two made-up organisations from the local API server and show the result.",
+        "Load 63 days of two made-up organisations from the local API server and show the result.",
     ),
     "dev": _Place(
         "cli.demoing",
