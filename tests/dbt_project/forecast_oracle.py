@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 DAY = dt.timedelta(days=1)
 WEEKS = 16
+SATURDAY = 5
 NOISE = {"organization": 0.1, "product": 0.25, "model": 0.25, "user": 0.6}
 
 
@@ -54,9 +55,11 @@ def estimate(calendar: Calendar, spent: Floats, scope: str, as_of: dt.date) -> E
     window = window[calendar.known[window]]
     if not spent[window].any():
         return None
-    shares = weekday_shares(calendar.classes[window], spent[window])
-    weeks, totals = week_totals(window, today, shares[calendar.classes[window]], spent[window])
     usual = NOISE[scope] ** 2
+    cut = without_spikes(calendar, spent, usual, window)
+    spikes = spent[window].clip(0).sum() / cut[window].clip(0).sum() if (cut[window] > 0).any() else 1.0
+    shares = weekday_shares(calendar.classes[window], cut[window])
+    weeks, totals = week_totals(window, today, shares[calendar.classes[window]], cut[window])
     if not len(weeks):
         return None
     floored = np.log(np.maximum(totals, max(0.05 * totals.mean(), 1e-12)))
@@ -78,11 +81,12 @@ def estimate(calendar: Calendar, spent: Floats, scope: str, as_of: dt.date) -> E
     weights = (1 - gain) ** weeks
     weights /= weights.sum()
     level = max((weights * totals * np.exp(trend * (weeks + 0.5))).sum(), 0.0)
-    if weeks[0] == 0 and level > 0:
+    if weeks[0] == 0 and level > 0 and scope != "user":
         newest = np.log(max(totals[0], 0.01 * totals.mean(), 1e-12)) + trend / 2
         distance = newest - np.log(level)
         level *= np.exp(distance**3 / (distance**2 + 25 * step_variance))
 
+    level *= np.sqrt(spikes)
     days = list(days_left(calendar, as_of))
     remainder = 0.0
     for number in days:
@@ -91,6 +95,20 @@ def estimate(calendar: Calendar, spent: Floats, scope: str, as_of: dt.date) -> E
     ahead = len(days) / 14 + 0.5
     noise = variance * ((weights**2).sum() + (7 / len(days) if days else 0.0))
     return Estimate(remainder, float(np.sqrt(noise + left * ahead**2 + 0.04**2 * ahead)))
+
+
+def without_spikes(calendar: Calendar, spent: Floats, usual: float, window: NDArray[np.int64]) -> Floats:
+    """Return the days, those of the window cut at two deviations above those of their kind in the 56 days before."""
+    cut, off = spent.copy(), calendar.classes >= SATURDAY
+    counts = calendar.known & (spent > 0)
+    for day in window[spent[window] > 0]:
+        earlier = np.arange(max(day - 56, 0), day)
+        earlier = earlier[counts[earlier] & (off[earlier] == off[day])]
+        if len(earlier) >= 5:
+            logs = np.log(spent[earlier])
+            deviation = np.sqrt((len(logs) * logs.var() + 8 * usual) / (len(logs) + 8))
+            cut[day] = min(spent[day], np.exp(logs.mean() + 2 * deviation))
+    return cut
 
 
 def weekday_shares(classes: NDArray[np.int64], spent: Floats) -> Floats:
@@ -120,4 +138,4 @@ def days_left(calendar: Calendar, as_of: dt.date) -> list[int]:
 
 def standard_errors(scores: list[float]) -> float:
     """Return how many standard errors make the range, from the scores of earlier months."""
-    return float((len(scores) * np.quantile(scores, 0.8) + 4 * 1.5) / (len(scores) + 4))
+    return float((len(scores) * np.quantile(scores, 0.8) + 4 * 1.7) / (len(scores) + 4))

@@ -25,11 +25,14 @@ with
 
     levels as (select *, greatest(weighted_total / weight, 0) as level from weighted),
 
+    -- a person's quiet week is no new level
     distances as (
         select
             *,
             case
-                when newest_log_total is not null and level > 0 then newest_log_total - ln(level) else 0
+                when scope <> 'user' and newest_log_total is not null and level > 0
+                then newest_log_total - ln(level)
+                else 0
             end as distance
         from levels
     )

@@ -6,9 +6,10 @@ with
         select
             {{ forecast_key() }},
             {% for one in classes %}
-                sum(case when day_class = {{ one }} then spent else 0 end) as spent_{{ one }},
+                sum(case when day_class = {{ one }} then usual else 0 end) as usual_{{ one }},
             {% endfor %}
-            sum(spent) as spent
+            sum(usual) as usual,
+            sum(greatest(spent, 0)) / nullif(sum(greatest(usual, 0)), 0) as spike_ratio
         from {{ ref("int_forecast_window_spend") }}
         group by {{ forecast_key() }}
     ),
@@ -33,12 +34,13 @@ with
             {{ forecast_key("series.") }},
             series.of_users,
             series.start_date,
+            coalesce(spent.spike_ratio, 1) as spike_ratio,
             {% for one in classes %}
                 greatest(
                     case
                         when known_days.day_count_{{ one }} > 0
-                        then spent.spent_{{ one }} / known_days.day_count_{{ one }}
-                        else spent.spent / known_days.day_count
+                        then spent.usual_{{ one }} / known_days.day_count_{{ one }}
+                        else spent.usual / known_days.day_count
                     end,
                     0
                 ) as mean_{{ one }}{{ "," if not loop.last }}
@@ -57,6 +59,7 @@ select
     {{ forecast_key() }},
     of_users,
     start_date,
+    spike_ratio,
     {% for one in classes %}
         case when week_mean > 0 then mean_{{ one }} / week_mean else 1 / 7 end as share_{{ one }}
         {{- "," if not loop.last }}

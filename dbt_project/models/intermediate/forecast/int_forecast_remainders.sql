@@ -34,6 +34,8 @@ with
                 {% for one in range(1, 8) %} when {{ one }} then profiles.share_{{ one }} {% endfor %}
             end
             * levels.level
+            -- spikes come again, though not all of them
+            * sqrt(profiles.spike_ratio)
             * exp(levels.trend * days_left.weeks_ahead) as expected,
             case when days_left.is_past then coalesce(parts.part, 0) else 0 end as part
         from {{ ref("int_forecast_levels") }} as levels

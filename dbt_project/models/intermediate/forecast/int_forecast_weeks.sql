@@ -3,7 +3,7 @@
 
 with
     spent as (
-        select {{ forecast_key() }}, weeks_back, sum(spent) as spent
+        select {{ forecast_key() }}, weeks_back, sum(usual) as usual
         from {{ ref("int_forecast_window_spend") }}
         group by {{ forecast_key() }}, weeks_back
     ),
@@ -24,7 +24,7 @@ with
     ),
 
     weeks as (
-        select {{ forecast_key() }}, weeks_back, coalesce(spent.spent, 0) / known.known_share as week_total
+        select {{ forecast_key() }}, weeks_back, coalesce(spent.usual, 0) / known.known_share as week_total
         from known
         left join spent using ({{ forecast_key() }}, weeks_back)
         where known.known_share >= {{ var("forecast").least_known_share }}
