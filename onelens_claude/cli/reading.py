@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from onelens_claude.alerts.fact import dollars
 from onelens_claude.alerts.log import AlertLog
 from onelens_claude.alerts.standing import BUDGETS, OPEN_INCIDENTS
 from onelens_claude.api.endpoints import ENDPOINTS, Family
@@ -105,12 +106,23 @@ def _print_budgets(budgets: list[dict[str, Any]]) -> None:
             one["period_start"],
             one["status"],
             f"{one['percent_used']:.1f} %",
+            _forecast(one),
         )
         for one in budgets[:_BUDGETS_SHOWN]
     ]
-    print_table(["organisation", "budget", "for", "since", "state", "used"], rows)
+    print_table(["organisation", "budget", "for", "since", "state", "used", "forecast"], rows)
     if len(budgets) > _BUDGETS_SHOWN:
         note(f'{len(budgets) - _BUDGETS_SHOWN} more: onelens-claude query "from marts.budget_status"')
+
+
+def _forecast(budget: dict[str, Any]) -> str:
+    """Return what the month is expected to cost, and its range or why there is none."""
+    expected, low, high = (budget.get(f"forecast_{end}usd") for end in ("", "low_", "high_"))
+    if expected is None:
+        return ""
+    if low is None or high is None:
+        return f"{dollars(expected)} (too little history for a range)"
+    return f"{dollars(expected)} ({dollars(low)} to {dollars(high)})"
 
 
 def _by_organization(found: list[EndpointStatus]) -> dict[str, list[EndpointStatus]]:
