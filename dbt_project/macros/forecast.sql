@@ -20,9 +20,9 @@
 {%- endmacro %}
 
 {#-
-    A statistic as dollars in whole cents: sums of doubles differ in their last digits from build to build. Null beyond what
-    an amount can hold.
+    A statistic as dollars in whole cents: sums of doubles differ in their last digits from build to build, and a double has
+    no fourteen places. Null beyond what an amount can hold.
 -#}
 {% macro forecast_usd(expression) -%}
-    cast(try_cast(round({{ expression }}, 2) as decimal(38, 14)) as decimal(38, 14))
+    try_cast(try_cast({{ expression }} as decimal(38, 2)) as decimal(38, 14))
 {%- endmacro %}

@@ -278,6 +278,7 @@ def test_what_was_spent_is_exact_and_a_month_that_is_over_is_what_it_cost(foreca
         spent = sum((amount for day, amount in months[key] if day <= row["forecast_date"]), Decimal(0))
         assert row["actual_to_date_usd"] == spent, row
         assert row["forecast_usd"] == spent + row["remaining_usd"], row
+        assert row["remaining_usd"] == round(row["remaining_usd"], 2), row
         if row["remaining_day_count"] + row["unknown_day_count"] == 0:
             assert row["forecast_usd"] == spent, row
 
