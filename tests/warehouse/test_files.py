@@ -67,6 +67,7 @@ def test_a_new_file_has_every_raw_table_and_compresses_its_payload(files):
         "anomaly_settings",
         "holidays",
         "schema_drift",
+        "deletions",
         "alert_log",
         "pages",
         "page_parts",
