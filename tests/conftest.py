@@ -33,6 +33,7 @@ _ONE_WORKER = {
     "tests/dbt_project/test_engagement": "world",
     "tests/dbt_project/test_budgets.py": "stages",
     "tests/dbt_project/test_cost_marts.py": "stages",
+    "tests/dbt_project/test_forecast.py": "stages",
     "tests/dbt_project/test_marts.py": "stages",
     "tests/dbt_project/test_no_distinct_sums.py": "stages",
     "tests/dbt_project/test_properties.py": "stages",

@@ -27,7 +27,18 @@ HOLIDAYS = {dt.date(2026, 5, 25), dt.date(2026, 7, 3), dt.date(2026, 10, 26)}
 MODELS = [
     f"int_forecast_{name}"
     for name in (
-        *("days", "dates", "usual_spend", "windows", "series", "window_spend", "known_days", "profiles", "weeks", "trends"),
+        *(
+            "days",
+            "dates",
+            "usual_spend",
+            "windows",
+            "series",
+            "window_spend",
+            "known_days",
+            "profiles",
+            "weeks",
+            "trends",
+        ),
         *("levels", "remainders", "actuals", "ranges"),
     )
 ]

@@ -405,7 +405,7 @@ def test_two_organizations_with_one_key_on_two_servers_stay_apart(loaded: World)
 @pytest.mark.parametrize("file", ["warehouse", "serving"])
 def test_money_is_decimal_in_every_column_of_both_files(loaded: World, file: str) -> None:
     columns = loaded.rows(
-        """select schema_name || '.' || table_name as make_world, column_name as name, data_type as kind
+        """select schema_name || '.' || table_name as place, column_name as name, data_type as kind
         from duckdb_columns()
         where schema_name in ('claude_raw', 'staging', 'intermediate', 'marts')""",
         path=getattr(loaded, file),
