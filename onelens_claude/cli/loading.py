@@ -102,13 +102,14 @@ def tidy_up(
         _print_deletions(settings, as_json=as_json)
         return
     from onelens_claude.cli.runs import run_job
-    from onelens_claude.privacy.retention import expired
+    from onelens_claude.privacy.retention import expired, first_kept_day
     from onelens_claude.warehouse.files import Warehouse
 
     before = path.stat().st_size if path.exists() else 0
     jobs = ["housekeeping_job"]
-    with Warehouse.of(settings).working_reader() as connection:
-        if settings.first_kept_day and expired(connection, settings.first_kept_day):
+    with Warehouse.of(settings).newest_reader() as connection:
+        first_kept = first_kept_day(connection, settings.retention) if connection else None
+        if connection and first_kept and expired(connection, first_kept):
             jobs.insert(0, "retention_job")
     results = [run_job(job, settings, verbose=verbose) for job in jobs]
     success, failures = all(one.success for one in results), [line for one in results for line in one.failures]
@@ -125,14 +126,14 @@ def tidy_up(
 
 def _print_deletions(settings: Settings, *, as_json: bool) -> None:
     """Print what `tidy` would delete, per organisation and endpoint."""
-    from onelens_claude.privacy.retention import expired
+    from onelens_claude.privacy.retention import expired, first_kept_day
     from onelens_claude.warehouse.files import Warehouse
     from onelens_claude.warehouse.housekeeping import superseded_pulls
 
-    first_kept = settings.first_kept_day
-    with Warehouse.of(settings).working_reader() as connection:
-        old = expired(connection, first_kept) if first_kept else []
-        superseded = superseded_pulls(connection, settings.retention.superseded_days)
+    with Warehouse.of(settings).newest_reader() as connection:
+        first_kept = first_kept_day(connection, settings.retention) if connection else None
+        old = expired(connection, first_kept) if connection and first_kept else []
+        superseded = superseded_pulls(connection, settings.retention.superseded_days) if connection else 0
     if as_json:
         print_json({"kept_from": first_kept, "expired": [asdict(one) for one in old], "superseded_pulls": superseded})
         return

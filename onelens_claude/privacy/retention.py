@@ -6,20 +6,23 @@ place that keeps days. What must not go here: rewriting a page (`bodies.py`), wh
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.clock import naive_utc, utc_now
 from onelens_claude.privacy.bodies import keep_rows
-from onelens_claude.warehouse.connections import dicts, transaction
+from onelens_claude.warehouse.connections import transaction
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     import duckdb
 
+    from onelens_claude.settings import Retention
     from onelens_claude.warehouse.files import Warehouse
+
+_LONGEST_SILENCE = dt.timedelta(days=31)
+"""So far ahead of the API's newest data the clock is believed: one that is years fast must not delete everything."""
 
 _MODEL_TABLES = """
 select tables.schema_name, tables.table_name,
@@ -45,6 +48,15 @@ class Expired:
     pull_count: int
     """Complete and failed pulls with such days; one that also covers younger days loses only the older."""
     row_count: int
+
+
+def first_kept_day(connection: duckdb.DuckDBPyConnection, retention: Retention) -> dt.date | None:
+    """Return the oldest day that is not to be deleted; null where all is kept."""
+    row = connection.execute(
+        "select max(data_refreshed_at)::date from claude_raw.pulls where status = 'complete'"
+    ).fetchone()
+    today = utc_now().date()
+    return retention.first_kept_day(min(today, row[0] + _LONGEST_SILENCE) if row and row[0] else today)
 
 
 def expired(connection: duckdb.DuckDBPyConnection, first_kept: dt.date) -> list[Expired]:
@@ -96,11 +108,6 @@ def delete_expired(warehouse: Warehouse, first_kept: dt.date, *, run_id: str | N
                 "update claude_raw.deletions set erased_at = ? where erased_at is null", [naive_utc(utc_now())]
             )
     return gone
-
-
-def deletions(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Return what went and when, newest first."""
-    return dicts(connection, "from claude_raw.deletions order by deleted_at desc, organization_id, endpoint")
 
 
 def _delete_raw(connection: duckdb.DuckDBPyConnection, first_kept: dt.date) -> None:

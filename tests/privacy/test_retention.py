@@ -15,7 +15,7 @@ from onelens_claude.errors import OnelensError, WarehouseError
 from onelens_claude.landing.quarantine import Quarantine
 from onelens_claude.orchestration.assets.retention import deletions as deletions_asset
 from onelens_claude.privacy.bodies import rows_with_text
-from onelens_claude.privacy.retention import delete_expired, deletions, expired
+from onelens_claude.privacy.retention import delete_expired, expired, first_kept_day
 from onelens_claude.settings import Retention
 from onelens_claude.warehouse.files import Warehouse
 from tests.organizations import organization
@@ -107,8 +107,7 @@ def test_what_would_go_is_told_before_and_what_went_is_recorded(loaded):
         "acme", "users"
     ] == (dt.date(2026, 11, 1), 7)
     assert delete_expired(loaded.onelens.warehouse(), KEPT, run_id="r") == planned
-    with loaded.onelens.warehouse().working_reader() as connection:
-        recorded = deletions(connection)
+    recorded = loaded.rows("from claude_raw.deletions order by organization_id, endpoint", path=loaded.warehouse)
     assert [(one["organization_id"], one["endpoint"], one["row_count"]) for one in recorded] == [
         (one.organization_id, one.endpoint, one.row_count) for one in planned
     ]
@@ -195,8 +194,19 @@ def fact(day: int) -> Fact:
     )
 
 
+def test_a_clock_that_is_years_fast_deletes_nothing(loaded, set_now):
+    set_now("2029-01-01T00:00:00Z")
+    assert loaded.settings.first_kept_day == dt.date(2028, 1, 1)
+    with loaded.onelens.warehouse().working_reader() as connection:
+        first_kept = first_kept_day(connection, loaded.settings.retention)
+        assert first_kept == dt.date(2025, 12, 21)  # a year before a month after the API's newest data
+        assert expired(connection, first_kept) == []
+
+
 def test_tidy_shows_what_would_be_deleted_and_deletes_nothing(loaded, set_now):
-    set_now("2027-11-08T12:00:00Z")
+    with loaded.config.open("a") as settings:
+        settings.write("retention: {months: 1}\n")
+    set_now("2026-12-08T12:00:00Z")
     answer = loaded.good("tidy", "--dry-run", "--json").json
     assert answer["kept_from"] == "2026-11-08"
     assert {(one["organization_id"], one["endpoint"]) for one in answer["expired"]} >= {("acme", "cost_report")}

@@ -9,7 +9,7 @@ from onelens_claude.alerts.log import AlertLog
 from onelens_claude.landing.quarantine import Quarantine
 from onelens_claude.orchestration.assets.raw import GROUP, OWNER, WRITER_POOL
 from onelens_claude.orchestration.resources import Onelens
-from onelens_claude.privacy.retention import delete_expired
+from onelens_claude.privacy.retention import delete_expired, first_kept_day
 
 RETENTION_KEY = dg.AssetKey([GROUP, "deletions"])
 _LOG_SECONDS = 60.0
@@ -27,7 +27,8 @@ _LOG_SECONDS = 60.0
 def deletions(context: dg.AssetExecutionContext, onelens: dg.ResourceParam[Onelens]) -> dg.MaterializeResult[None]:
     """Delete what has expired, under the writer lock."""
     settings = onelens.settings()
-    first_kept = settings.first_kept_day
+    with onelens.warehouse().working_reader() as connection:
+        first_kept = first_kept_day(connection, settings.retention)
     if first_kept is None:
         return dg.MaterializeResult(metadata={"kept": "everything (retention.months is 0)"})
     gone = delete_expired(onelens.warehouse(), first_kept, run_id=context.run.run_id)
