@@ -19,10 +19,5 @@
     end
 {%- endmacro %}
 
-{#-
-    A statistic as dollars in whole cents: sums of doubles differ in their last digits from build to build, and a double has
-    no fourteen places. Null beyond what an amount can hold.
--#}
-{% macro forecast_usd(expression) -%}
-    try_cast(try_cast({{ expression }} as decimal(38, 2)) as decimal(38, 14))
-{%- endmacro %}
+{#- Null beyond what an amount can hold: growth that cannot go on has no forecast. -#}
+{% macro forecast_usd(expression) -%} {{ statistic_usd(expression, cast="try_cast") }} {%- endmacro %}

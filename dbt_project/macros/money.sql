@@ -3,6 +3,14 @@
 {% macro cents_to_usd(cents_column) -%} cast(({{ cents_column }}) * 0.01 as decimal(38, 14)) {%- endmacro %}
 
 {#-
+    A statistic as an amount in whole cents: a double has no fourteen places, and sums of doubles differ in their last
+    digits from build to build. What no amount can hold is an error, or null with `cast="try_cast"`.
+-#}
+{% macro statistic_usd(statistic, cast="cast") -%}
+    {{ cast }} ({{ cast }} ({{ statistic }} as decimal(36, 2)) as decimal(38, 14))
+{%- endmacro %}
+
+{#-
     A part of a sum as a decimal of 12 digits; null where the sum is null or zero, and for sums beyond 100 billion dollars,
     whose digits do not fit.
 -#}

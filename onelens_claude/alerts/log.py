@@ -18,7 +18,7 @@ import datetime as dt
 import json
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 from filelock import FileLock, Timeout
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from onelens_claude.alerts.fact import Severity
     from onelens_claude.channels import Channel
 
 GIVEN_UP_AFTER = dt.timedelta(days=7)
@@ -169,10 +170,10 @@ class AlertLog:
                 corrections = corrections_of(keyed, channel.id, told, now)
                 wanted |= corrections
                 spoken_for = {
-                    key: speaker
+                    key: speaker.delivery
                     for key, fact in wanted.items()
                     if (speaker := speakers.get((_cause(fact), channel.id)))
-                    and SEVERITIES.index(fact.severity) <= SEVERITIES.index(speaker["severity"])
+                    and SEVERITIES.index(fact.severity) <= SEVERITIES.index(speaker.severity)
                 }
                 leaders, leader_of = folded({key: wanted[key] for key in wanted.keys() - spoken_for}, now)
                 made |= corrections | leaders
@@ -183,11 +184,7 @@ class AlertLog:
                         "told_in": leader_of.get(key),
                         "status": "pending",
                         "sent_at": None,
-                        **{
-                            name: spoken_for[key][name]
-                            for name in ("told_in", "status", "sent_at")
-                            if key in spoken_for
-                        },
+                        **spoken_for.get(key, {}),
                     }
                     for key in {**wanted, **leaders}
                 ]
@@ -420,17 +417,25 @@ def _told(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], Told]:
     return {(key, channel): Told(*row) for key, channel, *row in rows}
 
 
-def _speakers(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str | None, str], dict[str, Any]]:
+class _Speaker(NamedTuple):
+    severity: Severity
+    delivery: dict[str, Any]
+    """How what it speaks for is delivered."""
+
+
+def _speakers(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str | None, str], _Speaker]:
     """Return what each channel was told, or is to be told, of each cause: what is seen of it later is told in it."""
-    rows = dicts(
-        connection,
-        """select cause, channel, severity, alert_key as told_in, status, sent_at
+    rows = connection.execute(
+        """select cause, channel, severity, alert_key, status, sent_at
         from deliveries
         join facts using (alert_key)
         where cause is not null and told_in is null
-        order by first_seen_at desc, alert_key""",
-    )
-    return {(one["cause"], one["channel"]): one for one in rows}
+        order by first_seen_at desc, alert_key"""
+    ).fetchall()
+    return {
+        (cause, channel): _Speaker(severity, {"told_in": key, "status": status, "sent_at": sent_at})
+        for cause, channel, severity, key, status, sent_at in rows
+    }
 
 
 def _forget_untold(connection: duckdb.DuckDBPyConnection, ended: Sequence[str]) -> None:

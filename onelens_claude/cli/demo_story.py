@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -37,10 +38,10 @@ _FAR = 3.5
 _RUNAWAY_USD = 400
 _RUNAWAY_HOURS = 3
 _MOST_PER_HOUR = 900
-_UNITS_PER_USD = 1e14
+_UNITS_PER_USD = 10**14
 _PRODUCT = "claude_code"
 _FORECAST_PRODUCT = "cowork"
-_OK, _WARNING, _EXCEEDED, _FORECAST = 0.55, 0.9, 1.12, 1.08
+_OK, _WARNING, _EXCEEDED, _FORECAST = Decimal("0.55"), Decimal("0.9"), Decimal("1.12"), Decimal("1.08")
 """Spend so far, and at the month's end, as a share of the limit."""
 
 
@@ -85,7 +86,7 @@ def _budgets(organizations: Mapping[str, Organization], now: dt.datetime) -> lis
     busy, quiet = organizations
     spent = {name: _month_to_date(one, now) for name, one in organizations.items()}
     yesterday = now.date() - dt.timedelta(days=1)
-    month = calendar.monthrange(yesterday.year, yesterday.month)[1] / yesterday.day
+    month = Decimal(calendar.monthrange(yesterday.year, yesterday.month)[1]) / yesterday.day
     return [
         _budget("month", busy, spent[busy][""] / _OK),
         _budget("month", quiet, spent[quiet][""] / _WARNING),
@@ -93,7 +94,7 @@ def _budgets(organizations: Mapping[str, Organization], now: dt.datetime) -> lis
         _budget(
             "cowork",
             busy,
-            spent[busy][_FORECAST_PRODUCT] * max(month / _FORECAST, 1.02),
+            spent[busy][_FORECAST_PRODUCT] * max(month / _FORECAST, Decimal("1.02")),
             scope="product",
             value=_FORECAST_PRODUCT,
             forecast=True,
@@ -144,21 +145,25 @@ def _climb(user_id: str, today: dt.date) -> list[Revision]:
     ]
 
 
-def _month_to_date(organization: Organization, now: dt.datetime) -> dict[str, float]:
+def _month_to_date(organization: Organization, now: dt.datetime) -> dict[str, Decimal]:
     """Return the dollars of the newest month that has a whole day, in all ("") and by product."""
     last = now.date() - dt.timedelta(days=1)
     snapshot = organization.snapshot(now)
-    found = dict.fromkeys(["", *PRODUCTS], 0.0)
+    found = dict.fromkeys(["", *PRODUCTS], Decimal(0))
     for day in range(1, last.day + 1):
         priced = organization.full_day(last.replace(day=day), snapshot)
-        amounts = priced.amounts.sum(axis=1) / _UNITS_PER_USD
-        found[""] += float(amounts.sum())
+        amounts = priced.amounts.sum(axis=1)
+        found[""] += _usd(amounts)
         for code, product in enumerate(PRODUCTS, start=1):
-            found[product] += float(amounts[priced.events.dims[:, PRODUCT] == code].sum())
+            found[product] += _usd(amounts[priced.events.dims[:, PRODUCT] == code])
     return found
 
 
-def _budget(name: str, organization: str, limit: float, **keys: Any) -> dict[str, Any]:
+def _usd(amounts: np.ndarray) -> Decimal:
+    return Decimal(int(amounts.sum())) / _UNITS_PER_USD
+
+
+def _budget(name: str, organization: str, limit: Decimal, **keys: Any) -> dict[str, Any]:
     """Return a budget with a limit as people set one: two digits, then zeros."""
     zeros = max(len(str(int(limit))) - 2, 0)
     return {

@@ -133,7 +133,7 @@ class _Looking:
         self._ended = threading.Event()
         self._client = make_client(organization, limit, self._wait)
         self._look = Look(organization.id, utc_now(), run_id, activity_date=utc_now().date())
-        self._oldest = max(organization.backfill_start, first_available_day(self._look.activity_date))
+        self._oldest = max(settings.first_day(organization.id), first_available_day(self._look.activity_date))
         self._stands: Standing | None = None
 
     def look(self) -> Outcome:

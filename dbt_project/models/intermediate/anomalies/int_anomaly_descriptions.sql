@@ -29,9 +29,9 @@ with
     rounded as (
         select
             * replace (
-                cast(cast(expected as decimal(36, 2)) as decimal(38, 14)) as expected,
-                cast(cast(low as decimal(36, 2)) as decimal(38, 14)) as low,
-                cast(cast(high as decimal(36, 2)) as decimal(38, 14)) as high
+                {{ statistic_usd("expected") }} as expected,
+                {{ statistic_usd("low") }} as low,
+                {{ statistic_usd("high") }} as high
             )
         from {{ ref("int_anomaly_days") }}
     ),
@@ -86,10 +86,7 @@ select
     high,
     score,
     case
-        metric
-        when 'amount_usd'
-        then named.excess
-        else cast(cast(named.excess * usd_per_token as decimal(36, 2)) as decimal(38, 14))
+        metric when 'amount_usd' then named.excess else {{ statistic_usd("named.excess * usd_per_token") }}
     end as impact_usd,
     coalesce(who, organization_id) || case
         when kind = 'chronic'

@@ -1,28 +1,8 @@
 {{ config(materialized="view") }}
 
-select
-    organization_id,
-    activity_date,
-    scope,
-    scope_value,
-    metric,
-    kind,
-    window_days,
-    actual,
-    expected,
-    low,
-    high,
-    score,
-    impact_usd,
-    direction,
-    incident_id,
-    incident_start,
-    incident_end,
-    reason,
-    status,
-    finality
+select *
 from {{ ref("int_raised_anomalies") }}
-union all
+union all by name
 -- the running day, as it was seen last; its pull takes its place
 select
     organization_id,

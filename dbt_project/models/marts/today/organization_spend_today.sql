@@ -21,12 +21,13 @@ with
         select
             looks.organization_id,
             hours.activity_date,
-            sum(
-                cast(hours.amount_cents as double)
-                * least(greatest(looks.minutes_seen - 60 * extract('hour' from hours.hour), 0), 60)
-                / 60
+            cast(
+                sum(
+                    hours.amount_cents
+                    * least(greatest(looks.minutes_seen - 60 * extract('hour' from hours.hour), 0), 60)
+                ) as double
             )
-            / 100 as spend
+            / 6000 as spend
         from looks
         inner join hours using (organization_id)
         where
@@ -72,8 +73,8 @@ select
     cast(list_amount_cents as decimal(38, 12)) as list_amount_cents,
     {{ cents_to_usd("amount_cents") }} as amount_usd,
     {{ cents_to_usd("list_amount_cents") }} as list_amount_usd,
-    cast(round(if(width < middle, middle - width, middle - middle), 2) as decimal(38, 14)) as band_low_usd,
-    cast(round(middle + width, 2) as decimal(38, 14)) as band_high_usd,
+    {{ statistic_usd("case when middle is not null then greatest(middle - width, 0) end") }} as band_low_usd,
+    {{ statistic_usd("middle + width") }} as band_high_usd,
     case
         when middle is null
         then 'no_history'

@@ -3,9 +3,9 @@ with
     runaways as (
         select
             scores.* replace (
-                cast(cast(expected as decimal(36, 2)) as decimal(38, 14)) as expected,
-                cast(cast(low as decimal(36, 2)) as decimal(38, 14)) as low,
-                cast(cast(high as decimal(36, 2)) as decimal(38, 14)) as high
+                {{ statistic_usd("expected") }} as expected,
+                {{ statistic_usd("low") }} as low,
+                {{ statistic_usd("high") }} as high
             )
         from {{ ref("int_today_scores") }} as scores
         cross join {{ ref("int_anomaly_floors") }} as floors
