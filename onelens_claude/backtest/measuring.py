@@ -1,4 +1,4 @@
-"""The whole backtest: spend in, the production models over it, and what they and simpler methods would have raised.
+"""The whole backtest: spend in, the production models over it, what they and simpler methods would have said.
 
 What is here: the order of the steps, and their result. What to add here: another thing that is measured.
 What must not go here: printing (`cli/backtesting.py`).
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from onelens_claude.backtest.baselines import baseline_alerts
 from onelens_claude.backtest.files import read_labels, read_spend
+from onelens_claude.backtest.forecasts import ForecastScore, export_forecasts, score_forecasts
 from onelens_claude.backtest.labels import SCOPES, SEGMENTS, Label
 from onelens_claude.backtest.organizations import make_organization
 from onelens_claude.backtest.running import (
     prepare,
     raised_alerts,
+    run_forecasts,
     run_models,
     scored_from,
     series_days,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     Fill = Callable[[duckdb.DuckDBPyConnection], list[Label] | None]
 
 MODELS_NAME = "the models"
+FORECASTS = "forecasts.json"
 SCORED_SCOPES = {scope: (scope,) for scope in SCOPES} | {"segments": SEGMENTS}
 """Scopes by the name of what is scored together."""
 
@@ -59,7 +62,7 @@ class Speed:
 
 @dataclass
 class Backtest:
-    """What came of it; `scores` by method and by what is scored together."""
+    """What came of it; `scores` are of alerts, by method and by what is scored together."""
 
     first_day: dt.date
     last_day: dt.date
@@ -67,6 +70,9 @@ class Backtest:
     people: int
     alerts: list[Alert]
     scores: dict[str, dict[str, Score]]
+    forecasts: list[ForecastScore]
+    forecasts_file: Path
+    """Every forecast as JSON, one per line, in the folder for what is in between."""
     is_labelled: bool
     speed: Speed
     notes: list[str] = field(default_factory=list)
@@ -120,13 +126,21 @@ def _backtest(work: Path, fill: Fill, tell: Tell) -> Backtest:
     with connect(path, read_only=True) as connection:
         raised_alerts(connection, newest_only=True)
         newest_seconds += time.monotonic() - began
+    tell("Forecasting each month on each of its days ...")
+    run_forecasts(path, target)
+    with connect(path, read_only=True) as connection:
         tell("Comparing ...")
         methods = {MODELS_NAME: alerts, **baseline_alerts(connection)}
-        return _result(connection, methods, labels, Speed(all_days, seconds, newest_seconds))
+        export_forecasts(connection, work / FORECASTS)
+        return _result(connection, methods, labels, Speed(all_days, seconds, newest_seconds), work / FORECASTS)
 
 
 def _result(
-    connection: duckdb.DuckDBPyConnection, methods: dict[str, list[Alert]], labels: list[Label] | None, speed: Speed
+    connection: duckdb.DuckDBPyConnection,
+    methods: dict[str, list[Alert]],
+    labels: list[Label] | None,
+    speed: Speed,
+    forecasts_file: Path,
 ) -> Backtest:
     days, begins = series_days(connection), scored_from(connection)
     first, last, organizations, people = connection.execute(
@@ -152,6 +166,8 @@ def _result(
         people=people,
         alerts=methods[MODELS_NAME],
         scores=scores,
+        forecasts=score_forecasts(connection),
+        forecasts_file=forecasts_file,
         is_labelled=labels is not None,
         speed=speed,
     )

@@ -33,6 +33,8 @@ MODELS = (
     "int_anomaly_days",
 )
 
+FORECAST_MODELS = ("int_forecast_*", "spend_forecast")
+
 _SERIES = {
     "organization": "organization_id",
     "user": "user_id",
@@ -133,10 +135,16 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def run_models(path: Path, target: Path) -> float:
-    """Run the models over the file and return the seconds they took; `target` is dbt's folder. Raises DbtError."""
+    """Score what is new in the file and return the seconds it took; `target` is dbt's folder. Raises DbtError."""
     run_dbt(path, "run", "--select", *MODELS, target=target)
     results = json.loads((target / "run_results.json").read_text())["results"]
     return float(sum(one["execution_time"] for one in results))
+
+
+def run_forecasts(path: Path, target: Path) -> None:
+    """Forecast each month on each of its days, also for people; `run_models` comes first. Raises DbtError."""
+    every_day = json.dumps({"forecast_every_user_day": True})
+    run_dbt(path, "run", "--select", *FORECAST_MODELS, "--vars", every_day, target=target)
 
 
 def touch_newest_day(connection: duckdb.DuckDBPyConnection) -> None:

@@ -67,7 +67,7 @@ COMMANDS = {
     "backtest": _Place(
         "cli.backtesting",
         "backtest",
-        "Measure how often the anomaly detector is right, and what simpler methods would have said.",
+        "Measure how often the anomaly detector and the forecast are right, and simpler methods.",
     ),
     "query": _Place("cli.querying", "query", "Run one read-only SQL statement on the serving copy."),
     "demo": _Place(

@@ -1,4 +1,4 @@
-"""`backtest`: how often the anomaly detector is right, beside simpler methods.
+"""`backtest`: how often the anomaly detector and the forecast are right, beside simpler methods.
 
 What is here: the options, and the result as tables or JSON. What to add here: another figure of the result.
 What must not go here: measuring (`backtest/measuring.py`).
@@ -6,14 +6,15 @@ What must not go here: measuring (`backtest/measuring.py`).
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_table, stdout
+from onelens_claude.cli.output import JSON_OPTION, escaped_json, json_text, note, print_table, stdout
 from onelens_claude.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def backtest(
     days: Annotated[int, typer.Option("--days", min=_LEAST_DAYS, help="Days of each made-up organisation.")] = _DAYS,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Measure how often the anomaly detector is right, and what simpler methods would have said.
+    """Measure how often the anomaly detector and the forecast are right, and simpler methods.
 
     The models are those of production with the default floors; each day is judged by what was known on its evening.
     Needs no settings, no key and no network; your warehouse is neither read nor written.
@@ -63,34 +64,37 @@ def backtest(
     with tempfile.TemporaryDirectory(prefix="onelens-backtest-") as folder:
         work = Path(folder)
         result = backtest_files(work, data, note) if data else backtest_made_up(work, seeds, users, days, note)
-    for line in result.notes:
-        note(line)
-    made_of = f"files in {data}" if data else f"organisations made from the seeds {seeds[0]} to {seeds[-1]}"
-    if as_json:
-        print_json(_as_json(result, None if data else [*seeds]))
-    else:
-        _print(result, made_of)
+        for line in result.notes:
+            note(line)
+        made_of = f"files in {data}" if data else f"organisations made from the seeds {seeds[0]} to {seeds[-1]}"
+        if as_json:
+            _print_json(result, None if data else [*seeds])
+        else:
+            _print(result, made_of)
 
 
-def _as_json(result: Backtest, seeds: list[int] | None) -> dict[str, Any]:
-    return {
-        "alerts": [
-            {**alert.series._asdict(), "date": alert.date, "score": alert.score, "kind": alert.kind}
-            for alert in result.alerts
-        ],
-        "forecasts": [],
-        "scores": {
-            "seeds": seeds,
-            "first_day": result.first_day,
-            "last_day": result.last_day,
-            "is_labelled": result.is_labelled,
-            "anomalies": {
-                method: {name: asdict(one) for name, one in by_scope.items()}
-                for method, by_scope in result.scores.items()
-            },
-            "speed": {**asdict(result.speed), "series_days_per_second": result.speed.series_days_per_second},
+def _print_json(result: Backtest, seeds: list[int] | None) -> None:
+    """Print one object; forecasts are many, so they go from their file to stdout line by line."""
+    alerts = [
+        {**alert.series._asdict(), "date": alert.date, "score": alert.score, "kind": alert.kind}
+        for alert in result.alerts
+    ]
+    scores = {
+        "seeds": seeds,
+        "first_day": result.first_day,
+        "last_day": result.last_day,
+        "is_labelled": result.is_labelled,
+        "anomalies": {
+            method: {name: asdict(one) for name, one in by_scope.items()} for method, by_scope in result.scores.items()
         },
+        "forecasts": [asdict(one) for one in result.forecasts],
+        "speed": {**asdict(result.speed), "series_days_per_second": result.speed.series_days_per_second},
     }
+    sys.stdout.write(f'{{"alerts": {json_text(alerts)},\n"forecasts": [')
+    with result.forecasts_file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines):
+            sys.stdout.write(f"{',' if number else ''}\n{escaped_json(line.rstrip())}")
+    sys.stdout.write(f'],\n"scores": {json_text(scores, indent=2)}}}\n')
 
 
 def _print(result: Backtest, made_of: str) -> None:
@@ -104,6 +108,7 @@ def _print(result: Backtest, made_of: str) -> None:
     else:
         note("There is no labels file: nothing to compare with, so this only counts what would have been raised.")
         _print_counts(result)
+    _print_forecasts(result)
     speed = result.speed
     stdout.print(
         f"Speed: {speed.series_days:,} series-days in {speed.seconds:.1f} s, {speed.series_days_per_second:,.0f} a "
@@ -176,6 +181,26 @@ def _print_counts(result: Backtest) -> None:
             for of, by, one in _rows(result)
         ],
         title="Incidents",
+    )
+
+
+def _print_forecasts(result: Backtest) -> None:
+    print_table(
+        ["of", "on day", "forecasts", "MAPE", "run rate's MAPE", "bias", "ranges", "that held"],
+        [
+            (
+                _NAMES[one.scope],
+                one.day_of_month,
+                one.forecasts,
+                f"{one.mape:.3f}",
+                f"{one.run_rate_mape:.3f}",
+                f"{one.bias:.3f}",
+                one.ranges,
+                _two(one.coverage),
+            )
+            for one in result.forecasts
+        ],
+        title="Forecasts of whole months (ranges are meant to hold four times in five)",
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-CUTS = {f"cut-{days}": (FIRST_DAY + dt.timedelta(days=days)).isoformat() for days in (130, 147, 157, 165, 178)}
+CUTS = {f"cut-{days}": (FIRST_DAY + dt.timedelta(days=days)).isoformat() for days in (130, 165, 178)}
 """Organisations that are `whole` up to a day."""
 
 
@@ -106,6 +106,20 @@ def test_what_is_raised_on_a_day_is_the_same_whatever_comes_later(measured, orga
     assert any(alert["date"] > last for alert in measured["alerts"] if alert["organization_id"] == "whole")
 
 
+def test_a_month_is_forecast_on_each_day_and_none_knows_of_later_days(measured):
+    by_organization: dict[str, list[dict[str, Any]]] = {}
+    for one in measured["forecasts"]:
+        value = one["scope_value"].replace(one["organization_id"], "it")
+        by_organization.setdefault(one["organization_id"], []).append(
+            {**one, "organization_id": "", "scope_value": value}
+        )
+    for name, last in CUTS.items():
+        assert by_organization[name] == [one for one in by_organization["whole"] if one["as_of"] <= last]
+    ada = [one["as_of"] for one in by_organization["whole"] if one["scope_value"] == "it" and one["month"] == "2025-05"]
+    assert ada == [f"2025-05-{day:02}" for day in range(1, 32)]
+    assert {one["scope"] for one in by_organization["whole"]} == {"organization", "product", "model", "user"}
+
+
 def test_the_json_has_the_promised_keys_and_one_alert_per_series_and_day(measured):
     assert measured.keys() == {"alerts", "forecasts", "scores"}
     alerts = measured["alerts"]
@@ -113,6 +127,11 @@ def test_the_json_has_the_promised_keys_and_one_alert_per_series_and_day(measure
         assert list(alert) == ["organization_id", "scope", "scope_value", "date", "score", "kind"]
     keys = [tuple(alert.values())[:4] for alert in alerts]
     assert len(set(keys)) == len(keys)
+    amounts = ["forecast_usd", "low_usd", "high_usd"]
+    for forecast in measured["forecasts"]:
+        assert list(forecast) == ["organization_id", "scope", "scope_value", "month", "as_of", *amounts]
+        assert {type(forecast[name]) for name in amounts} <= {str, type(None)}
+    assert any(forecast["low_usd"] for forecast in measured["forecasts"])
 
 
 def test_each_method_is_scored_for_people_and_segments_and_the_models_are_most_often_right(measured):
@@ -126,6 +145,8 @@ def test_each_method_is_scored_for_people_and_segments_and_the_models_are_most_o
         assert other["user"]["events"] == ours["user"]["events"]
         assert other["user"]["precision"] < ours["user"]["precision"]
         assert other["user"]["false_per_1000_series_days"] > 3 * ours["user"]["false_per_1000_series_days"]
+    forecasts = measured["scores"]["forecasts"]
+    assert {(one["scope"], one["day_of_month"]) for one in forecasts} >= {("organization", 5), ("user", 20)}
     speed = measured["scores"]["speed"]
     assert speed["series_days_per_second"] == pytest.approx(speed["series_days"] / speed["seconds"])
 
