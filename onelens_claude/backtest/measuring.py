@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     Tell = Callable[[str], None]
     Fill = Callable[[duckdb.DuckDBPyConnection], list[Label] | None]
 
-MODELS_NAME = "the models"
+MODELS_NAME = "onelens_claude"
 FORECASTS = "forecasts.json"
 SCORED_SCOPES = {scope: (scope,) for scope in SCOPES} | {"segments": SEGMENTS}
 """Scopes by the name of what is scored together."""
