@@ -240,12 +240,14 @@ def _notes(connection: duckdb.DuckDBPyConnection, given: _Given) -> list[str]:
         from given_spend"""
     ).fetchone() or (0, 0, 0, 0)
     if finer:
-        notes.append(f"{finer:,} amounts have more than 14 decimal places and are rounded there")
+        notes.append(f"amounts with more than 14 decimal places, rounded there: {finer:,}")
     if rows > keys:
-        notes.append(f"{rows - keys:,} rows repeat a day, user, product and model; their amounts are added up")
+        notes.append(f"rows that repeat a day, user, product and model, added up: {rows - keys:,}")
     if unattributed:
-        notes.append(f"{unattributed:,} rows have no user; they count for the organisation, its products and models")
-    return [visible(f"{given.path}: {note}.") for note in notes]
+        notes.append(
+            f"rows without a user, which count for the organisation, its products and models: {unattributed:,}"
+        )
+    return [visible(f"{given.path}: {note}") for note in notes]
 
 
 def _missing(column: str) -> tuple[str, str, str]:

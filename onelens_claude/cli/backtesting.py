@@ -66,7 +66,7 @@ def backtest(
         result = backtest_files(work, data, note) if data else backtest_made_up(work, seeds, users, days, note)
         for line in result.notes:
             note(line)
-        made_of = f"files in {data}" if data else f"organisations made from the seeds {seeds[0]} to {seeds[-1]}"
+        made_of = f"The files in {data}" if data else f"Made from the seeds {seeds[0]} to {seeds[-1]}"
         if as_json:
             _print_json(result, None if data else [*seeds])
         else:
@@ -98,9 +98,12 @@ def _print_json(result: Backtest, seeds: list[int] | None) -> None:
 
 
 def _print(result: Backtest, made_of: str) -> None:
+    from onelens_claude.backtest.organizations import WARM_UP_DAYS
+
     note(
-        f"{result.organizations} organisations, {result.people:,} people, {result.first_day} to {result.last_day}: "
-        f"{made_of}. The first days of each are history and do not count. A file has no tokens: cost alone is judged."
+        f"{made_of}: organisations {result.organizations}, people {result.people:,}, {result.first_day} to "
+        f"{result.last_day}. The first {WARM_UP_DAYS} days of each organisation are history and do not count. "
+        "There are no tokens: cost alone is judged."
     )
     if result.is_labelled:
         _print_scores(result)

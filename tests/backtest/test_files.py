@@ -69,9 +69,7 @@ def test_amounts_are_read_to_the_last_digit_and_repeated_rows_are_added_up_and_t
     )
     assert folder.spend() == [("acme", DAY, "ada", "chat", "opus", Decimal("0.30000000000001"))]
     assert folder.connection.execute("select typeof(amount_usd) from spend").fetchone() == ("DECIMAL(38,14)",)
-    assert [note.rpartition(": ")[2] for note in folder.notes] == [
-        "1 rows repeat a day, user, product and model; their amounts are added up."
-    ]
+    assert folder.notes == [f"{folder.path}/spend.csv: rows that repeat a day, user, product and model, added up: 1"]
 
 
 def test_a_file_of_a_spreadsheet_is_read_like_any_other(folder):
@@ -85,7 +83,7 @@ def test_a_file_of_a_spreadsheet_is_read_like_any_other(folder):
         ("acme", DAY, 'ada, "the\ncountess"', None, "opus", Decimal("1.25000000000000")),
         ("acme", dt.date(2026, 3, 2), None, "chat", None, Decimal("-0.00001000000000")),
     ]
-    assert "1 rows have no user" in folder.notes[0]
+    assert "rows without a user" in folder.notes[0]
 
 
 def test_a_gzip_and_a_parquet_file_say_the_same_as_text(folder, tmp_path):
@@ -111,7 +109,7 @@ def test_a_float_of_a_parquet_file_is_the_decimal_it_is_written_as_and_that_is_t
 def test_an_amount_with_more_digits_than_money_has_is_rounded_and_told(folder):
     folder.write("spend.csv", HEADER + "acme,2026-03-01,ada,chat,opus,0.123456789012345678\n")
     assert folder.spend()[0][-1] == Decimal("0.12345678901235")
-    assert "1 amounts have more than 14 decimal places" in folder.notes[0]
+    assert "more than 14 decimal places, rounded there: 1" in folder.notes[0]
 
 
 @pytest.mark.parametrize(
