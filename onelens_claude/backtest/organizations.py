@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+from onelens_claude.backtest.labels import EVENTS, Label
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,20 +33,6 @@ _WORK_ON_HOLIDAYS = 0.2
 _SMALLEST_SHARE = 0.08
 WARM_UP_DAYS = 64
 """Days before the first event: a detector needs some history of its own."""
-USER_EVENTS = ("spike", "runaway", "level_shift", "slow_ramp", "fast_mode")
-
-
-@dataclass(frozen=True)
-class Label:
-    """What was put into a series; `impact_usd` is what it added. Both dates are inclusive."""
-
-    organization_id: str
-    scope: str
-    scope_value: str
-    kind: str
-    start: dt.date
-    end: dt.date
-    impact_usd: float
 
 
 @dataclass
@@ -76,7 +65,7 @@ class _Organization:
         order = self.random.permutation(np.flatnonzero(self.started < WARM_UP_DAYS // 2))
         count = self.users // 10
         for number, user in enumerate(order[:count]):
-            self._happen_to_user(int(user), USER_EVENTS[number % len(USER_EVENTS)])
+            self._happen_to_user(int(user), EVENTS[number % len(EVENTS)])
         for user in order[count : count + count // 4]:
             self._drop(int(user))
         for user in order[count + count // 4 : count + count // 2]:
@@ -251,7 +240,7 @@ class _Organization:
     def _label(self, scope: str, value: str, kind: str, start: int, end: int, impact: float) -> None:
         first = FIRST_DAY + dt.timedelta(days=start)
         last = FIRST_DAY + dt.timedelta(days=min(end, self.days - 1))
-        self.labels.append(Label(self.id, scope, value, kind, first, last, round(float(impact), 2)))
+        self.labels.append(Label(self.id, scope, value, kind, first, last, Decimal(f"{impact:.2f}")))
 
     def _rows(self) -> pd.DataFrame:
         cents = np.rint(self.amounts * 100).astype(np.int64)

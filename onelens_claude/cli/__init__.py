@@ -64,6 +64,11 @@ COMMANDS = {
     "watch": _Place(
         "cli.watching", "watch", "Look at what the running day has cost so far, and tell whose agent runs away."
     ),
+    "backtest": _Place(
+        "cli.backtesting",
+        "backtest",
+        "Measure how often the anomaly detector and the forecast are right, and simpler methods.",
+    ),
     "query": _Place("cli.querying", "query", "Run one read-only SQL statement on the serving copy."),
     "demo": _Place(
         "cli.demoing",

@@ -51,6 +51,11 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
         dumped = json.dumps(value, default=_plain, indent=indent, ensure_ascii=not is_unicode, allow_nan=False)
     except (ValueError, TypeError):  # NaN and infinity have no JSON, nor have keys that are no strings
         dumped = json.dumps(_with_json_types(value), default=_plain, indent=indent, ensure_ascii=not is_unicode)
+    return escaped_json(dumped)
+
+
+def escaped_json(dumped: str) -> str:
+    """Return the same JSON with escapes for what a terminal would obey, but for line breaks."""
     return OBEYED.sub(lambda found: found[0] if found[0] == "\n" else _json_escape(found[0]), dumped)
 
 
