@@ -10,6 +10,7 @@ answers are good (`answers.py`), and what is tried again (`client.py`).
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from contextlib import contextmanager, suppress
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 MOST_BYTES = 128 * 1024 * 1024
 """Of one decoded answer; a page of 1,000 rows has about three million."""
 _CHUNK_BYTES = 64 * 1024
+_HEADERS_QUOTED = "Failed to parse headers"
+# a warning of urllib3 that quotes what a server sent, where it may have repeated our own headers
+logging.getLogger("urllib3.connection").addFilter(lambda record: not record.msg.startswith(_HEADERS_QUOTED))
 
 
 class BoundExceededError(Exception):

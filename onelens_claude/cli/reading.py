@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from onelens_claude.alerts.fact import dollars
+
+
+from onelens_claude.alerts.key_ages import KeyStatus, key_statuses, key_warnings
 from onelens_claude.alerts.log import AlertLog
 from onelens_claude.alerts.standing import BUDGETS, OPEN_INCIDENTS
 from onelens_claude.api.endpoints import ENDPOINTS, Family
@@ -45,7 +48,10 @@ def status(
         found = all_statuses(connection, settings, utc_now()) if connection else []
         budgets = _rows_of(connection, "budget_status", BUDGETS)
         incidents = _rows_of(connection, "cost_anomalies", OPEN_INCIDENTS)
-    down = AlertLog(settings.alerts_path).down()
+    log = AlertLog(settings.alerts_path)
+    down = log.down()
+    keys = list(key_statuses(settings, log.keys(), utc_now()))
+    warnings = key_warnings(settings.organizations)
     if as_json:
         unfinished_backfills = [{**asdict(one), "command": one.command} for one in begun]
         print_json(
@@ -55,6 +61,8 @@ def status(
                 "budgets": budgets,
                 "open_anomalies": incidents,
                 "channels_down": [asdict(one) for one in down],
+                "keys": [asdict(one) for one in keys],
+                "warnings": warnings,
             }
         )
         return
@@ -64,6 +72,9 @@ def status(
     for incident in incidents:
         line = f"{incident['organization_id']}: open since {incident['since']}: {incident['reason']}"
         stdout.print(visible(line), soft_wrap=True)
+    _print_keys(keys)
+    for warning in warnings:
+        note(warning)
     for channel in down:
         note(
             f"Alerts do not reach {channel.channel} since {channel.down_since:%Y-%m-%d %H:%M} UTC, "
@@ -123,6 +134,14 @@ def _forecast(budget: dict[str, Any]) -> str:
     if low is None or high is None:
         return f"{dollars(expected)} (too little history for a range)"
     return f"{dollars(expected)} ({dollars(low)} to {dollars(high)})"
+
+
+def _print_keys(keys: list[KeyStatus]) -> None:
+    """Print which key each organisation is read with; nothing for who has none."""
+    if not keys:
+        return
+    rows = [(one.organization_id, one.setting.rpartition(".")[2], one.fingerprint, one.age_days) for one in keys]
+    print_table(["organisation", "key of", "SHA-256 begins", "days in use"], rows)
 
 
 def _by_organization(found: list[EndpointStatus]) -> dict[str, list[EndpointStatus]]:

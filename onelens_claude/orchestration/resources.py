@@ -50,10 +50,12 @@ class Onelens:
     def client(self, organization: Organization, on_page: Callable[[], None] | None = None) -> AnalyticsClient:
         """Return a client of one organisation that reads its key again for each request."""
         polling = self.settings().polling
+        *next_key, present_key = organization.key_sources
         return AnalyticsClient(
             organization_id=organization.id,
             base_url=organization.base_url,
-            api_key=organization.api_key,
+            api_key=present_key.read,
+            next_api_key=next_key[0].read if next_key else None,
             rate_limit=SharedRateLimit(organization.id, organization.base_url, polling.requests_per_minute),
             attempts=polling.attempts,
             timeout_seconds=polling.timeout_seconds,
