@@ -10,7 +10,6 @@ Source: Claude Enterprise Analytics API documentation, 2026-10.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import threading
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError
 
 from onelens_claude import __version__, errors
 from onelens_claude.api.answers import api_error, read_envelope, read_moment, refuse_key, split_rows
-from onelens_claude.api.bounded import BoundedSession, BoundExceededError
+from onelens_claude.api.bounded import BoundedSession, BoundExceededError, check_bundle
 from onelens_claude.api.endpoints import Endpoint, Query, Shape
 from onelens_claude.api.hiding import body_without_key, without_credentials, without_key
 from onelens_claude.clock import utc_now
@@ -299,10 +298,8 @@ class AnalyticsClient:
         except BoundExceededError as error:
             raise errors.MalformedResponseError(f"the answer is not read further: {error}", where=where) from None
         except (OSError, HTTPError) as error:  # requests' own errors are OSErrors, as is that of a missing bundle
-            for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-                bundle = os.environ.get(variable)
-                if bundle and not os.path.exists(bundle):  # noqa: PTH110 - the text as it was given
-                    raise errors.SettingsError(f"environment variable {variable}: there is no {bundle}") from None
+            if self._base_url.startswith("https"):
+                check_bundle()
             reason = without_credentials(without_key(_root_cause(error), key.strip()))
             raise errors.TransportError(f"no complete answer from {self._base_url}: {reason}", where=where) from None
 

@@ -65,7 +65,7 @@ def raw_server(talk: Callable[[socket.socket], None], tls: ssl.SSLContext | None
 
 
 CERTIFICATE = Path(__file__).with_name("loopback.pem")
-"""Of 127.0.0.1, signed by itself, with its key: of no use anywhere else."""
+"""Of 127.0.0.1 and api.test, signed by itself, with its key: of no use anywhere else."""
 
 
 @pytest.fixture
