@@ -186,6 +186,8 @@ class Warehouse:
                 new.parent.mkdir(parents=True, exist_ok=True)
                 _copy(self.path, new)
                 self._check_successor(new)
+                if self.serving_path.exists():
+                    shutil.copymode(self.serving_path, new)  # who else may read it was decided once
                 beside(self.serving_path, ".wal").unlink(missing_ok=True)  # no log of an old copy fits a new one
                 new.replace(self.serving_path)
             except OSError as error:

@@ -6,12 +6,14 @@ import datetime as dt
 import itertools
 import json
 import logging
+import os
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
+import pytest
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster_graphql.schema import create_schema
@@ -65,7 +67,16 @@ def graphql(world: World) -> str:
     return json.dumps(answer.data)
 
 
-def test_after_a_run_full_of_failures_the_key_is_nowhere(caplog, monkeypatch):
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def test_after_a_run_full_of_failures_the_key_is_nowhere_and_every_file_is_its_owners_alone(
+    caplog, monkeypatch, usual_umask
+):
     build_only(monkeypatch, dg.AssetSelection.assets(["staging", "stg_current_pulls"]))
     caplog.set_level(logging.DEBUG)
     seen = set()
@@ -108,7 +119,10 @@ def test_after_a_run_full_of_failures_the_key_is_nowhere(caplog, monkeypatch):
             watching.join()
         said = graphql(world)
         kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        shared = {path.name for path in folder.rglob("*") if path.lstat().st_mode & 0o077}
     assert answers[0].exit_code == 1
+    # what dbt parsed, copied with its mode, has no data in it
+    assert shared <= {world.config.name, "partial_parse.msgpack"}
     assert sum(name.suffix == ".db" for name in kept) >= 2
     assert any("quarantine" in path.parts for path in kept)
     assert "the answer repeats the API key and is not kept" in said
