@@ -20,7 +20,7 @@ from onelens_claude.api.endpoints import ENDPOINTS, Family
 from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_table, stdout
 from onelens_claude.clock import utc_now
 from onelens_claude.ledger.backfills import unfinished
-from onelens_claude.ledger.status import EndpointStatus, all_statuses, in_spans, without_place
+from onelens_claude.ledger.status import EndpointStatus, all_statuses, disconnected_statuses, in_spans, without_place
 from onelens_claude.settings import load_settings
 from onelens_claude.states import EndpointState
 from onelens_claude.visible import visible
@@ -45,7 +45,10 @@ def status(
     settings = load_settings(needs_keys=False)
     begun = unfinished(settings.warehouse_path.parent)
     with Warehouse.of(settings).newest_reader() as connection:
-        found = all_statuses(connection, settings, utc_now()) if connection else []
+        found = []
+        if connection:
+            found = all_statuses(connection, settings, utc_now())
+            found += disconnected_statuses(connection, settings, utc_now())
         budgets = _rows_of(connection, "budget_status", BUDGETS)
         incidents = _rows_of(connection, "cost_anomalies", OPEN_INCIDENTS)
     log = AlertLog(settings.alerts_path)
