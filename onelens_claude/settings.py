@@ -11,7 +11,7 @@ import datetime as dt
 import os
 import re
 import shlex
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -176,6 +176,12 @@ class Organization(_Section):
     def api_key(self) -> str:
         """Read the present key, now. An UnreadableKeyError shows no part of it."""
         return self.key_sources[-1].read()
+
+    @property
+    def next_api_key(self) -> Callable[[], str] | None:
+        """What reads the next key; null where no rotation is under way."""
+        *following, _ = self.key_sources
+        return following[0].read if following else None
 
     def check_keys(self) -> None:
         """Raise UnreadableKeyError unless at least one of its keys can be read."""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from onelens_claude.settings import Settings
+
 
 def status(
     every: bool = typer.Option(False, "--all", "-a", help="Show every endpoint, not only where something is wrong."),
@@ -45,10 +47,7 @@ def status(
     settings = load_settings(needs_keys=False)
     begun = unfinished(settings.warehouse_path.parent)
     with Warehouse.of(settings).newest_reader() as connection:
-        found = []
-        if connection:
-            found = all_statuses(connection, settings, utc_now())
-            found += disconnected_statuses(connection, settings, utc_now())
+        found = _statuses(connection, settings)
         budgets = _rows_of(connection, "budget_status", BUDGETS)
         incidents = _rows_of(connection, "cost_anomalies", OPEN_INCIDENTS)
     log = AlertLog(settings.alerts_path)
@@ -92,6 +91,13 @@ def status(
         note(f"A backfill that began at {one.began_at:%Y-%m-%d %H:%M} UTC is not finished; run `{one.command}` again.")
     if not (found or begun):
         note("Nothing has been pulled yet. Run `onelens-claude backfill`.")
+
+
+def _statuses(connection: duckdb.DuckDBPyConnection | None, settings: Settings) -> list[EndpointStatus]:
+    if connection is None:
+        return []
+    now = utc_now()
+    return all_statuses(connection, settings, now) + disconnected_statuses(connection, settings, now)
 
 
 _BUDGETS_SHOWN = 10

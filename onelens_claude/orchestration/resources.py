@@ -50,12 +50,11 @@ class Onelens:
     def client(self, organization: Organization, on_page: Callable[[], None] | None = None) -> AnalyticsClient:
         """Return a client of one organisation that reads its key again for each request."""
         polling = self.settings().polling
-        *next_key, present_key = organization.key_sources
         return AnalyticsClient(
             organization_id=organization.id,
             base_url=organization.base_url,
-            api_key=present_key.read,
-            next_api_key=next_key[0].read if next_key else None,
+            api_key=organization.api_key,
+            next_api_key=organization.next_api_key,
             rate_limit=SharedRateLimit(organization.id, organization.base_url, polling.requests_per_minute),
             attempts=polling.attempts,
             timeout_seconds=polling.timeout_seconds,
@@ -70,6 +69,7 @@ class Onelens:
             organization_id=organization.id,
             base_url=organization.base_url,
             api_key=organization.api_key,
+            next_api_key=organization.next_api_key,
             rate_limit=limit,
             attempts=1,
             timeout_seconds=min(self.settings().polling.timeout_seconds, _LONGEST_ANSWER),
