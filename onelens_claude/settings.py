@@ -34,9 +34,6 @@ from onelens_claude.api.endpoints import ENDPOINTS, FIRST_DAY, Endpoint
 from onelens_claude.budgets import EACH, Amount, Budget
 from onelens_claude.channels import Channel, check_channels, web_address
 from onelens_claude.clock import utc_now
-from onelens_claude.errors import SettingsError
-
-
 from onelens_claude.errors import SettingsError, UnreadableKeyError
 from onelens_claude.folders import Beside, beside
 from onelens_claude.keys import KeySource

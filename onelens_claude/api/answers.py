@@ -231,7 +231,7 @@ def _retry_after(text: str | None) -> float | None:
     except ValueError:
         pass
     try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
+        moment = parsedate_to_datetime(text).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (moment.astimezone(dt.UTC) - dt.datetime.now(dt.UTC)).total_seconds())
+    return max(0.0, (moment - dt.datetime.now(dt.UTC)).total_seconds())

@@ -50,7 +50,9 @@ _SLOW_SECONDS = 10.0
 """An answer that takes longer is worth a word; so is a pause of half of it before another try."""
 _MOST_PAGES = 20_000
 _EMPTY_LIST = 2
-"""Bytes of `[]`: several pages may be empty."""
+"""Bytes of `[]`."""
+_MOST_EMPTY_PAGES = 100
+"""One after the other: a few may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,8 @@ class AnalyticsClient:
         where = f"{self.organization_id}: {endpoint.name} {window}"
         cursor: str | None = None
         seen: set[str] = set()
-        previous = b""
+        rows_seen: set[int] = set()
+        empty = 0
         while True:
             page, envelope = self._page(endpoint, query, window, parameters, cursor, where)
             if self._on_page:
@@ -142,15 +145,20 @@ class AnalyticsClient:
                         request_id=page.request_id,
                     )
                 return
-            is_same = len(page.rows) > _EMPTY_LIST and page.rows == previous
-            if is_same or len(seen) >= _MOST_PAGES:
-                reason = (
-                    "the same page came again under a new cursor" if is_same else f"more than {_MOST_PAGES:,} pages"
-                )
+            is_empty = len(page.rows) <= _EMPTY_LIST
+            empty = empty + 1 if is_empty else 0
+            rows = hash(page.rows)
+            if not is_empty and rows in rows_seen:
+                reason = "the same page came again under a new cursor"
+            elif empty > _MOST_EMPTY_PAGES:
+                reason = f"more than {_MOST_EMPTY_PAGES} pages without a row"
+            else:
+                reason = f"more than {_MOST_PAGES:,} pages" if len(seen) >= _MOST_PAGES else ""
+            if reason:
                 raise errors.MalformedResponseError(
                     f"{reason}, the pages would never end", where=where, request_id=page.request_id
                 )
-            previous = page.rows
+            rows_seen.add(rows)
             if cursor in seen:
                 raise errors.MalformedResponseError(
                     "a page cursor was repeated; the pages would never end",
