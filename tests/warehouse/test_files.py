@@ -360,8 +360,11 @@ def test_a_new_copy_may_be_read_by_whoever_may_read_the_old_one(files):
         files.publish()
         assert files.serving_path.stat().st_mode & 0o777 == 0o600
         files.serving_path.chmod(0o640)
-        files.publish()
-    assert files.serving_path.stat().st_mode & 0o777 == 0o640
+        for replace_copy in (files.publish, lambda: files.publish_appended({})):
+            before = files.serving_path.stat().st_ino
+            replace_copy()
+            after = files.serving_path.stat()
+            assert (after.st_mode & 0o777, after.st_ino != before) == (0o640, True)
     assert files.path.stat().st_mode & 0o777 == 0o600
 
 
