@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from onelens_claude.alerts.fact import dollars
-
-
 from onelens_claude.alerts.key_ages import KeyStatus, key_statuses, key_warnings
 from onelens_claude.alerts.log import AlertLog
 from onelens_claude.alerts.standing import BUDGETS, OPEN_INCIDENTS
