@@ -18,11 +18,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from onelens_claude.api.endpoints import LOOPBACK
 from onelens_claude.budgets import EACH, exact_amount
 from onelens_claude.errors import SettingsError
 
 Event = Literal["budget", "anomaly", "data_quality", "run_failure", "key_rotation"]
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _QUIET = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d) (\S+)")
 _ADDRESS = r"[^@\s<>,;\"]+@[^@\s<>,;\"]+"

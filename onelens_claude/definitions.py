@@ -6,10 +6,12 @@ What to add here: a module that brings a new list. What must not go here: an ass
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from onelens_claude.folders import PRIVATE
 from onelens_claude.orchestration.assets.alerts import build_alerts
 from onelens_claude.orchestration.assets.dbt import build_dbt_assets, build_dbt_resource, dbt_project
 from onelens_claude.orchestration.assets.raw import build_ledger_assets, build_raw_assets
@@ -77,4 +79,5 @@ def build_defs(
     )
 
 
+os.umask(PRIVATE)  # a code server started by Dagster itself makes files, too
 defs = build_defs()

@@ -5,6 +5,7 @@ What must not go here: deciding which error an answer is (`api/answers.py`).
 
 OnelensError
 ├── SettingsError               onelens.yaml, an environment variable or a command-line value is wrong
+│   └── UnreadableKeyError          an organisation's key is not where the settings say
 ├── WarehouseError              a database file cannot be read, written or locked
 │   └── DamagedCopyError            the serving copy cannot be read; the next publication makes it anew
 ├── StoppedError                the work was called off while a request waited
@@ -57,6 +58,10 @@ class SettingsError(OnelensError):
 
     error_type = "settings_error"
     ends_the_run = True
+
+
+class UnreadableKeyError(SettingsError):
+    """An organisation's key cannot be read; the message names the setting that says where it is."""
 
 
 class WarehouseError(OnelensError):
@@ -194,7 +199,7 @@ class AuthenticationError(ApiError):
     error_type = "authentication_error"
     day_state = DayState.FORBIDDEN
     ends_the_run = True
-    hint = "Check the variable or file that holds this organisation's key."
+    hint = "Check the key of this organisation: its settings name the variable, file or program that it comes from."
 
 
 class ForbiddenError(ApiError):

@@ -1,8 +1,7 @@
 """onelens.yaml as typed, validated settings.
 
 What is here: every key of the file, its type, its default and why a value is refused. What to add here: a new key.
-What must not go here: API keys. `Organization.api_key()` reads the variable or file each time, so a rotated key is used
-on the next poll.
+What must not go here: API keys, which `keys.py` reads when they are used, so a rotated key is used on the next poll.
 """
 
 from __future__ import annotations
@@ -11,21 +10,33 @@ import calendar
 import datetime as dt
 import os
 import re
-from collections.abc import Hashable
+import shlex
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from onelens_claude.api.endpoints import ENDPOINTS, FIRST_DAY, Endpoint
 from onelens_claude.budgets import EACH, Amount, Budget
 from onelens_claude.channels import Channel, check_channels, web_address
 from onelens_claude.clock import utc_now
-from onelens_claude.errors import SettingsError
+from onelens_claude.errors import SettingsError, UnreadableKeyError
 from onelens_claude.folders import Beside, beside
+from onelens_claude.keys import KeySource
 from onelens_claude.paths import EXAMPLE_SETTINGS, IS_CHECKOUT, command, working_folder
 
 _LARGEST_FILE = 1_000_000
@@ -66,6 +77,39 @@ def _usable_path(value: str) -> str:
 _PathText = Annotated[str, AfterValidator(_usable_path)]
 
 
+def _names_a_variable(value: str | None) -> str | None:
+    if value and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):  # perhaps the key itself: it is not shown
+        raise ValueError("must be the name of an environment variable, not the key itself")
+    return value
+
+
+def _is_no_key(value: str) -> str:
+    if value.startswith(_KEYS_BEGIN):
+        raise ValueError("must say where the key is, not be the key itself")
+    if "\0" in value:
+        raise ValueError("has a NUL character")
+    return value
+
+
+def _arguments(value: Any) -> Any:
+    """Split a command as a shell would; nothing else of a shell happens."""
+    try:
+        return shlex.split(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("a quote is not closed") from None
+
+
+_KEYS_BEGIN = "sk-ant-"
+_KEY_OF_ANYBODY = re.compile(rf"{_KEYS_BEGIN}[\w-]+")
+_Variable = Annotated[str | None, AfterValidator(_names_a_variable)]
+_KeyFile = Annotated[str, AfterValidator(_is_no_key), AfterValidator(_usable_path)]
+_Command = Annotated[
+    tuple[Annotated[str, Field(min_length=1), AfterValidator(_is_no_key)], ...],
+    Field(strict=False, min_length=1),
+    BeforeValidator(_arguments),
+]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -75,8 +119,12 @@ class Organization(_Section):
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
     name: Annotated[str, Field(min_length=1)] = ""
-    api_key_env: str | None = None
-    api_key_file: _PathText | None = None
+    api_key_env: _Variable = None
+    api_key_file: _KeyFile | None = None
+    api_key_command: _Command | None = None
+    next_api_key_env: _Variable = None
+    next_api_key_file: _KeyFile | None = None
+    next_api_key_command: _Command | None = None
     base_url: str = "https://api.anthropic.com"
     plan: Literal["usage", "seat"] = "usage"
     backfill_start: dt.date = FIRST_DAY
@@ -89,13 +137,6 @@ class Organization(_Section):
             raise ValueError("must be scheme, host and port only")
         return web_address(value).rstrip("/")
 
-    @field_validator("api_key_env")
-    @classmethod
-    def _names_a_variable(cls, value: str | None) -> str | None:
-        if value and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):  # perhaps the key itself: it is not shown
-            raise ValueError("must be the name of an environment variable, not the key itself")
-        return value
-
     @field_validator("backfill_start")
     @classmethod
     def _not_before_first_day(cls, value: dt.date) -> dt.date:
@@ -105,36 +146,59 @@ class Organization(_Section):
 
     @model_validator(mode="after")
     def _one_key_source(self) -> Organization:
-        if bool(self.api_key_env) == bool(self.api_key_file):
-            raise ValueError("give exactly one of api_key_env and api_key_file")
+        if len(self._given("")) != 1:
+            raise ValueError("give exactly one of api_key_env, api_key_file and api_key_command")
+        if len(self._given("next_")) > 1:
+            raise ValueError("give one of next_api_key_env, next_api_key_file and next_api_key_command, or none")
         return self
+
+    def _given(self, prefix: str) -> dict[str, Any]:
+        kinds = ("env", "file", "command")
+        return {kind: value for kind in kinds if (value := getattr(self, f"{prefix}api_key_{kind}"))}
 
     @property
     def display_name(self) -> str:
         """Name for people; the id where none is given."""
         return self.name or self.id
 
+    @property
+    def key_sources(self) -> list[KeySource]:
+        """Where its keys are, in the order in which they are tried: during a rotation, the next one first."""
+        return [
+            KeySource(f"organizations.{self.id}.{prefix}api_key_{kind}", **{kind: value})
+            for prefix in ("next_", "")
+            for kind, value in self._given(prefix).items()
+        ]
+
     def api_key(self) -> str:
-        """Read the key from its variable or file, now. A SettingsError shows no part of it."""
-        if self.api_key_env:
-            source, key = f"environment variable {self.api_key_env}", os.environ.get(self.api_key_env, "")
-        else:
-            source = f"file {self.api_key_file}"
-            try:
-                key = Path(str(self.api_key_file)).read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "not readable as text"
-                raise SettingsError(f"organizations.{self.id}.api_key_file: {source}: {reason}") from None
-        key = key.strip()
-        option = "api_key_env" if self.api_key_env else "api_key_file"
-        if not key:
-            raise SettingsError(f"organizations.{self.id}.{option}: {source} is not set or empty")
-        if not re.fullmatch(r"[\x21-\x7e]+", key):
-            raise SettingsError(
-                f"organizations.{self.id}.{option}: {source} contains characters that no key has "
-                "(spaces, line breaks or non-ASCII)"
-            )
-        return key
+        """Read the present key, now. An UnreadableKeyError shows no part of it."""
+        return self.key_sources[-1].read()
+
+    @property
+    def next_api_key(self) -> Callable[[], str] | None:
+        """What reads the next key; null where no rotation is under way."""
+        *following, _ = self.key_sources
+        return following[0].read if following else None
+
+    def check_keys(self) -> None:
+        """Raise UnreadableKeyError unless at least one of its keys can be read."""
+        *others, present = self.key_sources
+        for source in others:
+            with suppress(UnreadableKeyError):
+                source.check()
+                return
+        present.check()
+
+    def with_paths_from(self, folder: Path) -> Organization:
+        """Return the same with key files and programs that do not depend on the current folder."""
+        update: dict[str, Any] = {}
+        for prefix in ("", "next_"):
+            for kind, value in self._given(prefix).items():
+                if kind == "file":
+                    update[f"{prefix}api_key_file"] = str(folder / Path(value).expanduser())
+                if kind == "command" and "/" in value[0]:  # else it is looked for on PATH
+                    update[f"{prefix}api_key_command"] = (str(folder / Path(value[0]).expanduser()), *value[1:])
+        return self.model_copy(update=update)
 
 
 class WarehouseSettings(_Section):
@@ -253,13 +317,9 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _key_files_start_here(self) -> Settings:
-        """Make relative key files absolute: like the other paths, they start at the settings file's folder."""
-
-        def absolute(one: Organization) -> Organization:
-            path = one.api_key_file and str(self.source.parent / Path(one.api_key_file).expanduser())
-            return one.model_copy(update={"api_key_file": path})
-
-        object.__setattr__(self, "organizations", tuple(map(absolute, self.organizations)))
+        """Make relative paths absolute: like the others, those of keys start at the settings file's folder."""
+        placed = tuple(one.with_paths_from(self.source.parent) for one in self.organizations)
+        object.__setattr__(self, "organizations", placed)
         return self
 
     @property
@@ -331,7 +391,8 @@ def load_settings(path: Path | None = None, *, needs_keys: bool = True) -> Setti
     try:
         settings = Settings.model_validate({**content, "source": source})
     except ValidationError as error:
-        raise SettingsError("\n".join(f"{source}: {line}" for line in _reasons(error, content))) from None
+        reasons = _KEY_OF_ANYBODY.sub("[key]", "\n".join(f"{source}: {line}" for line in _reasons(error, content)))
+        raise SettingsError(reasons) from None
     try:
         _check_use(settings, needs_keys=needs_keys)
     except SettingsError as error:
@@ -371,7 +432,7 @@ def _check_use(settings: Settings, *, needs_keys: bool) -> None:
     _check_paths(settings.warehouse_path, settings.serving_path)
     if needs_keys:
         for organization in settings.organizations:
-            organization.api_key()
+            organization.check_keys()
         for channel in settings.alerts:
             channel.check_secrets()
 
@@ -406,9 +467,10 @@ def _reasons(error: ValidationError, content: dict[str, Any]) -> list[str]:
     lines = []
     faults = error.errors(include_url=False)
     for fault in faults:
-        if fault["type"] == "too_short" and len(faults) > 1:  # its members were refused one by one
-            continue
-        names = [str(part) for part in fault["loc"]]
+        where = fault["loc"]
+        if fault["type"] == "too_short" and any(one["loc"][:-1][: len(where)] == where for one in faults):
+            continue  # its members were refused one by one
+        names = [str(part) for part in where]
         key = _dotted(names, content)
         if key in _RESERVED and fault["type"] in {"literal_error", "too_long"}:
             reason = "only the default is supported in this version; remove the key"

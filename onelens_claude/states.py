@@ -37,6 +37,7 @@ class DayState(_Word):
 class EndpointState(_Word):
     """Where one endpoint of one organisation stands, from the best to the worst."""
 
+    DISCONNECTED = "not in the settings", "what is held stays and is read, nobody asks for more"
     COMPLETE = "complete", "every day up to the newest that can exist is held"
     DUE = "due", "every day is held but yesterday, which the daily run is still to ask for this morning"
     LATE = "late", "every day that is there is held, newer ones are not aggregated yet"

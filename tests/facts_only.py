@@ -19,15 +19,18 @@ _FACTS = dg.AssetSelection.assets(
     ["staging", "stg_current_pulls"],
 )
 """The facts, and what their tests and checks compare them with."""
-AFTER_RAW: dg.AssetSelection = jobs._AFTER_RAW & (
-    dg.AssetSelection.assets(*SETTINGS_KEYS) | _FACTS.upstream() | dg.AssetSelection.groups("serving")
-)
+
+
+def build_only(patch: pytest.MonkeyPatch, models: dg.AssetSelection) -> None:
+    """Let the jobs of this process build these models alone, with what they are made of."""
+    wanted = dg.AssetSelection.assets(*SETTINGS_KEYS) | models.upstream() | dg.AssetSelection.groups("serving")
+    patch.setattr(jobs, "_AFTER_RAW", jobs._AFTER_RAW & wanted)
+    patch.setenv("DBT_INDIRECT_SELECTION", "cautious")  # no test that needs another table
 
 
 def build_facts_only(patch: pytest.MonkeyPatch) -> None:
     """Let the jobs of this process build the two facts alone."""
-    patch.setattr(jobs, "_AFTER_RAW", AFTER_RAW)
-    patch.setenv("DBT_INDIRECT_SELECTION", "cautious")  # no test that needs another table
+    build_only(patch, _FACTS)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ ROOMS = (
     ("errors",),
     ("clock", "folders", "paths", "waiting"),
     ("api",),
-    ("budgets",),
+    ("budgets", "keys"),
     ("channels",),
     ("settings",),
     ("warehouse",),

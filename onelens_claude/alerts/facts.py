@@ -9,11 +9,12 @@ What must not go here: whether a fact was told before (`log.py`), and where it g
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from onelens_claude.alerts.fact import EVERYWHERE, Fact, Severity, dollars, line, literal, named
-from onelens_claude.errors import OnelensError
+from onelens_claude.errors import UnreadableKeyError
+from onelens_claude.keys import digest
 from onelens_claude.ledger.status import all_statuses, in_spans, without_place
 from onelens_claude.states import EndpointState
 from onelens_claude.warehouse.connections import dicts
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from onelens_claude.ledger.status import EndpointStatus
-    from onelens_claude.settings import Organization, Settings
+    from onelens_claude.settings import Settings
 
 PAST_AFTER = dt.timedelta(days=7)
 """What ended longer ago is history when it is first seen."""
@@ -325,25 +326,19 @@ def _in_words(one: EndpointStatus) -> str:
     return f"{one.endpoint}: {one.state.value}{missing}{f': {reason}' if reason else ''}"
 
 
-def key_digests(settings: Settings) -> dict[str, str]:
-    """Return the SHA-256 of each organisation's key, as far as keys can be read here."""
-    found = {}
+def key_digests(settings: Settings) -> set[tuple[str, str]]:
+    """Return each organisation with the SHA-256 of each of its keys, as far as keys can be read here."""
+    found = set()
     for organization in settings.organizations:
-        if digest := _digest(organization):
-            found[organization.id] = digest
+        for source in organization.key_sources:
+            with suppress(UnreadableKeyError):  # whoever pulls is told; here it only has no age
+                found.add((organization.id, digest(source.read())))
     return found
-
-
-def _digest(organization: Organization) -> str | None:
-    try:
-        return hashlib.sha256(organization.api_key().encode()).hexdigest()
-    except OnelensError:  # whoever pulls is told; here it only has no age
-        return None
 
 
 def key_facts(first_seen: Mapping[tuple[str, str], dt.datetime], now: dt.datetime) -> Iterator[Fact]:
     """Yield a fact for each key in use that is about to be 90 days old: (organisation, digest) to when it was new."""
-    for (organization, digest), seen_at in first_seen.items():
+    for (organization, sha256), seen_at in first_seen.items():
         due = (seen_at + dt.timedelta(days=KEY_DAYS)).date()
         if now.date() < due - KEY_NOTICE:
             continue
@@ -351,7 +346,7 @@ def key_facts(first_seen: Mapping[tuple[str, str], dt.datetime], now: dt.datetim
         yield Fact(
             event="key_rotation",
             organization_id=organization,
-            identity=("key", digest),
+            identity=("key", sha256),
             severity="warning" if now.date() < due else "critical",
             occurred_on=due,
             title=f"{organization}: the API key is {_days(age)} old; rotate it by {due}",

@@ -31,7 +31,7 @@ from onelens_claude.folders import beside
 from onelens_claude.warehouse.connections import connect_when_free, copy_without_holes, dicts, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from onelens_claude.alerts.fact import Severity
@@ -214,15 +214,17 @@ class AlertLog:
                 connection.execute("update facts set closed_at = ? where alert_key = ?", [naive_utc(now), known])
                 _forget_untold(connection, [known])
 
-    def first_seen(self, digests: Mapping[str, str], now: dt.datetime) -> dict[tuple[str, str], dt.datetime]:
+    def first_seen(self, digests: Collection[tuple[str, str]], now: dt.datetime) -> dict[tuple[str, str], dt.datetime]:
         """Note the keys in use by their SHA-256; return since when each of them is known."""
         with self._writing() as connection:
-            for organization, digest in digests.items():
-                connection.execute(
-                    "insert or ignore into api_keys values (?, ?, ?)", [organization, digest, naive_utc(now)]
-                )
-            rows = connection.execute("select organization_id, sha256, first_seen_at from api_keys").fetchall()
-        return {(organization, digest): at for organization, digest, at in rows if digests.get(organization) == digest}
+            for key in digests:
+                connection.execute("insert or ignore into api_keys values (?, ?, ?)", [*key, naive_utc(now)])
+            return {key: at for key, at in _keys(connection).items() if key in digests}
+
+    def keys(self) -> dict[tuple[str, str], dt.datetime]:
+        """Return every key that was ever in use, by organisation and SHA-256, and when it was first seen."""
+        with self._reading() as connection:
+            return _keys(connection) if connection else {}
 
     def hold(self, channel: str) -> None:
         """Keep what a channel was to be told for the end of its quiet hours."""
@@ -436,6 +438,11 @@ def _speakers(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str | None, s
         (cause, channel): _Speaker(severity, {"told_in": key, "status": status, "sent_at": sent_at})
         for cause, channel, severity, key, status, sent_at in rows
     }
+
+
+def _keys(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dt.datetime]:
+    rows = connection.execute("select organization_id, sha256, first_seen_at from api_keys").fetchall()
+    return {(organization, sha256): at for organization, sha256, at in rows}
 
 
 def _forget_untold(connection: duckdb.DuckDBPyConnection, ended: Sequence[str]) -> None:

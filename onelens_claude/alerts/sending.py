@@ -24,7 +24,7 @@ import urllib3
 
 from onelens_claude.alerts.fact import line
 from onelens_claude.alerts.messages import log_lines, mail, slack_body, webhook_body
-from onelens_claude.api.bounded import BoundedSession, BoundExceededError
+from onelens_claude.api.bounded import BoundExceededError, MessageSession
 from onelens_claude.errors import OnelensError
 from onelens_claude.visible import visible
 
@@ -83,7 +83,7 @@ def _post(channel: Channel, body: bytes, headers: dict[str, str], now: dt.dateti
     url = channel.secret("url_env")
     place = f"alerts.{channel.id}"
     try:
-        with BoundedSession() as session:
+        with MessageSession() as session:
             answer = session.post_whole(
                 url, data=body, headers=headers, timeout=(_WAIT_SECONDS, _WAIT_SECONDS), seconds=ATTEMPT_SECONDS
             )

@@ -18,6 +18,7 @@ import msgspec
 import requests
 
 from onelens_claude import errors
+from onelens_claude.api.hiding import repeats_key, without_key
 from onelens_claude.api.json_text import readable_json
 from onelens_claude.clock import utc_now
 from onelens_claude.states import DayState
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from onelens_claude.api.bounded import Answer
     from onelens_claude.api.windows import Window
 
-HIDDEN_KEY = "[key]"
-"""Shown in place of a key."""
 _LONGEST_LAG = dt.timedelta(days=31)
 _ADMIN_KEY = "sk-ant-admin"
 _ADMIN_KEY_HINT = "This is an Admin API key; the analytics endpoints need a key with the scope read:analytics."
@@ -59,11 +58,6 @@ _decode_envelope = msgspec.json.Decoder(Envelope).decode
 _decode_error = msgspec.json.Decoder(_ErrorBody).decode
 
 
-def without_key(body: bytes, key: str) -> bytes:
-    """Return an answer without the key, to be shown or kept aside: a proxy's error page may repeat request headers."""
-    return body.replace(key.strip().encode(), HIDDEN_KEY.encode())
-
-
 def read_envelope(body: bytes, *, where: str, request_id: str | None) -> Envelope:
     """Read the few fields of a page that the client needs. Raises MalformedResponseError or TransportError."""
     if body.lstrip()[:1] == b"<":
@@ -87,6 +81,14 @@ def read_envelope(body: bytes, *, where: str, request_id: str | None) -> Envelop
     if bytes(memoryview(envelope.data or envelope.summaries)[:1]) != b"[":
         raise errors.MalformedResponseError("the answer has no list `data`", where=where, request_id=request_id)
     return envelope
+
+
+def refuse_key(body: bytes, key: str, *, where: str, request_id: str | None) -> None:
+    """Raise MalformedResponseError for a page that has the key in it: pages are kept verbatim, and a key nowhere."""
+    if repeats_key(body, key):
+        raise errors.MalformedResponseError(
+            "the answer repeats the API key and is not kept", where=where, request_id=request_id
+        )
 
 
 def split_rows(body: bytes, envelope: Envelope, *, where: str, request_id: str | None) -> tuple[str, bytes, str]:
@@ -132,11 +134,13 @@ def api_error(response: Answer, key: str, *, where: str, window: Window, has_cur
     """Turn a status other than 200 into the matching error, quoting the API's own words."""
     status = response.status_code
     try:
-        body = _decode_error(without_key(response.content, key))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        body = _decode_error(response.content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         body = _ErrorBody()
     detail = body.error or _ErrorDetail()
-    message = detail.message or f"HTTP {status} {response.reason or ''}".strip()
+    message = without_key(detail.message or f"HTTP {status} {response.reason or ''}".strip(), key)
+    error_type = detail.type and without_key(detail.type, key)
+    request_id = body.request_id or response.headers.get("request-id")
     kind: type[errors.ApiError]
     latest_day = earliest_day = None
     if status == requests.codes.bad_request:
@@ -159,9 +163,9 @@ def api_error(response: Answer, key: str, *, where: str, window: Window, has_cur
         message,
         where=where,
         status=status,
-        error_type=detail.type if kind.day_state is DayState.FAILED else None,
-        hint=_ADMIN_KEY_HINT if kind in _VERDICTS and key.strip().startswith(_ADMIN_KEY) else None,
-        request_id=body.request_id or response.headers.get("request-id"),
+        error_type=error_type if kind.day_state is DayState.FAILED else None,
+        hint=_ADMIN_KEY_HINT if kind in _VERDICTS and key.startswith(_ADMIN_KEY) else None,
+        request_id=request_id and without_key(request_id, key),
         retry_after=_retry_after(response.headers.get("retry-after")),
     )
     if isinstance(error, errors.NotYetAvailableError):
@@ -227,7 +231,7 @@ def _retry_after(text: str | None) -> float | None:
     except ValueError:
         pass
     try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
+        moment = parsedate_to_datetime(text).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (moment.astimezone(dt.UTC) - dt.datetime.now(dt.UTC)).total_seconds())
+    return max(0.0, (moment - dt.datetime.now(dt.UTC)).total_seconds())

@@ -9,7 +9,7 @@ Source: Claude Enterprise Analytics API documentation, 2026-10.
 
 from __future__ import annotations
 
-import os
+import logging
 import re
 import threading
 from dataclasses import dataclass
@@ -21,9 +21,10 @@ import tenacity
 from urllib3.exceptions import ConnectTimeoutError, HTTPError
 
 from onelens_claude import __version__, errors
-from onelens_claude.api.answers import HIDDEN_KEY, api_error, read_envelope, read_moment, split_rows, without_key
-from onelens_claude.api.bounded import BoundedSession, BoundExceededError
+from onelens_claude.api.answers import api_error, read_envelope, read_moment, refuse_key, split_rows
+from onelens_claude.api.bounded import BoundedSession, BoundExceededError, check_bundle
 from onelens_claude.api.endpoints import Endpoint, Query, Shape
+from onelens_claude.api.hiding import body_without_key, without_credentials, without_key
 from onelens_claude.clock import utc_now
 from onelens_claude.waiting import waiting
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from onelens_claude.api.rate_limit import SharedRateLimit
     from onelens_claude.api.windows import Window
 
+_log = logging.getLogger(__name__)
+
 API_VERSION = "2023-06-01"
 _CURSOR_RESTARTS = 2
 _RETRIED = (errors.TransportError, errors.ServerError, errors.RateLimitedError)
@@ -47,7 +50,9 @@ _SLOW_SECONDS = 10.0
 """An answer that takes longer is worth a word; so is a pause of half of it before another try."""
 _MOST_PAGES = 20_000
 _EMPTY_LIST = 2
-"""Bytes of `[]`: several pages may be empty."""
+"""Bytes of `[]`."""
+_MOST_EMPTY_PAGES = 100
+"""One after the other: a few may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class AnalyticsClient:
         organization_id: str,
         base_url: str,
         api_key: Callable[[], str],
+        next_api_key: Callable[[], str] | None = None,
         rate_limit: SharedRateLimit,
         attempts: int = 6,
         timeout_seconds: float = 60,
@@ -94,6 +100,9 @@ class AnalyticsClient:
         self.organization_id = organization_id
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
+        self._next_api_key = next_api_key
+        self.next_key_refusal = ""
+        """Why the next key was not used; empty while it is, and where there is none."""
         self._rate_limit = rate_limit
         self._attempts = attempts
         self._timeout = (min(10.0, timeout_seconds), timeout_seconds)
@@ -120,7 +129,8 @@ class AnalyticsClient:
         where = f"{self.organization_id}: {endpoint.name} {window}"
         cursor: str | None = None
         seen: set[str] = set()
-        previous = b""
+        rows_seen: set[int] = set()
+        empty = 0
         while True:
             page, envelope = self._page(endpoint, query, window, parameters, cursor, where)
             if self._on_page:
@@ -135,15 +145,20 @@ class AnalyticsClient:
                         request_id=page.request_id,
                     )
                 return
-            is_same = len(page.rows) > _EMPTY_LIST and page.rows == previous
-            if is_same or len(seen) >= _MOST_PAGES:
-                reason = (
-                    "the same page came again under a new cursor" if is_same else f"more than {_MOST_PAGES:,} pages"
-                )
+            is_empty = len(page.rows) <= _EMPTY_LIST
+            empty = empty + 1 if is_empty else 0
+            rows = hash(page.rows)
+            if not is_empty and rows in rows_seen:
+                reason = "the same page came again under a new cursor"
+            elif empty > _MOST_EMPTY_PAGES:
+                reason = f"more than {_MOST_EMPTY_PAGES} pages without a row"
+            else:
+                reason = f"more than {_MOST_PAGES:,} pages" if len(seen) >= _MOST_PAGES else ""
+            if reason:
                 raise errors.MalformedResponseError(
                     f"{reason}, the pages would never end", where=where, request_id=page.request_id
                 )
-            previous = page.rows
+            rows_seen.add(rows)
             if cursor in seen:
                 raise errors.MalformedResponseError(
                     "a page cursor was repeated; the pages would never end",
@@ -189,23 +204,26 @@ class AnalyticsClient:
         asked = [*parameters, ("page", cursor)] if cursor else parameters
         request_path = endpoint.url_path + "?" + "&".join(f"{key}={quote(value)}" for key, value in asked)
 
-        def attempt() -> tuple[Page, Envelope]:
+        def ask(read_key: Callable[[], str]) -> tuple[Page, Envelope]:
             self._rate_limit.acquire(self._pause)
             fetched_at = utc_now()
-            key = self._api_key()
+            key = read_key()
             response = self._get(request_path, key, where, beta=endpoint.beta)
-            request_id = response.headers.get("request-id")
             if response.status_code != requests.codes.ok:
                 error = api_error(response, key, where=where, window=window, has_cursor=cursor is not None)
                 if isinstance(error, errors.RateLimitedError):
                     self._rate_limit.block(_PAUSE_AFTER_429 if error.retry_after is None else error.retry_after)
                 raise error
+            request_id = response.headers.get("request-id")
+            request_id = request_id and without_key(request_id, key)
             try:
                 envelope = read_envelope(response.content, where=where, request_id=request_id)
+                refuse_key(response.content, key, where=where, request_id=request_id)
                 head, rows, tail = split_rows(response.content, envelope, where=where, request_id=request_id)
-                refreshed_at = read_moment(envelope.data_refreshed_at, where=where, request_id=request_id)
+                stamp = envelope.data_refreshed_at and without_key(envelope.data_refreshed_at, key)
+                refreshed_at = read_moment(stamp, where=where, request_id=request_id)
             except errors.ApiError as error:
-                error.body = without_key(response.content, key)
+                error.body = body_without_key(response.content, key)
                 raise
             page = Page(
                 query=query,
@@ -220,6 +238,14 @@ class AnalyticsClient:
             )
             return page, envelope
 
+        def attempt() -> tuple[Page, Envelope]:
+            if self._next_api_key:
+                try:
+                    return ask(self._next_api_key)
+                except (errors.AuthenticationError, errors.ForbiddenError, errors.UnreadableKeyError) as error:
+                    self._fall_back(error)
+            return ask(self._api_key)
+
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_RETRIED),
             stop=tenacity.stop_after_attempt(self._attempts),
@@ -229,6 +255,17 @@ class AnalyticsClient:
             reraise=True,
         )
         return retrying(attempt)
+
+    def _fall_back(self, error: errors.OnelensError) -> None:
+        """Use the present key from now on, and say why."""
+        if not self._next_api_key:  # another thread was first
+            return
+        self._next_api_key = None
+        self.next_key_refusal = (
+            f"{self.organization_id}: the next API key is not used, the present one is: {error} "
+            "Correct next_api_key_... in the settings, or remove it to end the rotation."
+        )
+        _log.warning(self.next_key_refusal)
 
     def _pause_before_next_try(self, state: tenacity.RetryCallState) -> None:
         """Wait before a request is sent again, and say so where it takes a while."""
@@ -269,11 +306,9 @@ class AnalyticsClient:
         except BoundExceededError as error:
             raise errors.MalformedResponseError(f"the answer is not read further: {error}", where=where) from None
         except (OSError, HTTPError) as error:  # requests' own errors are OSErrors, as is that of a missing bundle
-            for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-                bundle = os.environ.get(variable)
-                if bundle and not os.path.exists(bundle):  # noqa: PTH110 - the text as it was given
-                    raise errors.SettingsError(f"environment variable {variable}: there is no {bundle}") from None
-            reason = _root_cause(error).replace(key.strip(), HIDDEN_KEY)
+            if self._base_url.startswith("https"):
+                check_bundle()
+            reason = without_credentials(without_key(_root_cause(error), key.strip()))
             raise errors.TransportError(f"no complete answer from {self._base_url}: {reason}", where=where) from None
 
     @property

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 API_PREFIX = "/v1/organizations/analytics/"
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+"""The only hosts that may be asked without TLS."""
 FIRST_DAY = dt.date(2026, 1, 1)
 """The API holds nothing before this day."""
 HISTORY_DAYS = 365

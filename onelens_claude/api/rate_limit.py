@@ -147,7 +147,7 @@ class SharedRateLimit:
 
     def _write(self, ready_at: float, blocked_until: float) -> None:
         """Write in place and at once: a process killed here must not leave an empty state that forgets the others."""
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             os.pwrite(descriptor, _STATE.pack(ready_at, blocked_until), 0)
         finally:

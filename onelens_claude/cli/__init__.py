@@ -169,6 +169,7 @@ def main() -> None:
     """Run the command line; every error a person can fix is one message, not a traceback."""
     from onelens_claude.cli.stopping import Stop
     from onelens_claude.cli.terminal import VisibleFormatter
+    from onelens_claude.folders import private_files
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -178,7 +179,7 @@ def main() -> None:
     handler.setFormatter(VisibleFormatter("%(message)s"))
     logging.basicConfig(handlers=[handler])
     stop = Stop()
-    with stop.listening():
+    with private_files(), stop.listening():
         try:
             try:
                 app(prog_name="onelens-claude")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from onelens_claude import errors
+from onelens_claude.alerts.key_ages import key_warnings
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint, Family, newest_possible_day
 from onelens_claude.api.windows import Window
 from onelens_claude.cli.options import ORG_OPTION
-from onelens_claude.cli.output import JSON_OPTION, print_json, stdout
+from onelens_claude.cli.output import JSON_OPTION, note, print_json, stdout
 from onelens_claude.clock import utc_now
 from onelens_claude.ledger.status import without_place
 from onelens_claude.orchestration.resources import Onelens
@@ -48,21 +49,30 @@ def check(
     """Try the connection: three calls per organisation, each with its verdict. Exit 3 if one fails."""
     settings = load_settings()
     organizations = [settings.organization(org)] if org else list(settings.organizations)
-    verdicts = [verdict for organization in organizations for verdict in check_organization(settings, organization)]
+    clients = [_quick_client(settings, organization) for organization in organizations]
+    verdicts = [verdict for client in clients for verdict in _verdicts(client)]
     verdicts += _read_twice(verdicts)
     good = all(verdict.passed for verdict in verdicts)
+    warnings = key_warnings(organizations)
     if as_json:
-        print_json({"ok": good, "checks": [asdict(verdict) for verdict in verdicts]})
+        warnings += [client.next_key_refusal for client in clients if client.next_key_refusal]
+        print_json({"ok": good, "checks": [asdict(verdict) for verdict in verdicts], "warnings": warnings})
     else:
         print_verdicts(verdicts)
+        for warning in [*warnings, *_rotations(organizations, clients, verdicts)]:
+            note(warning)
     if not good:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
 
 def check_organization(settings: Settings, organization: Organization) -> list[Verdict]:
     """Make the three calls in the documented order; the connection is good if all pass."""
+    return list(_verdicts(_quick_client(settings, organization)))
+
+
+def _quick_client(settings: Settings, organization: Organization) -> AnalyticsClient:
     quick = settings.model_copy(update={"polling": settings.polling.model_copy(update={"attempts": 2})})
-    return list(_verdicts(Onelens(quick).client(organization)))
+    return Onelens(quick).client(organization)
 
 
 def print_verdicts(verdicts: list[Verdict]) -> None:
@@ -72,6 +82,20 @@ def print_verdicts(verdicts: list[Verdict]) -> None:
         stdout.print(mark, style=style, end=" ")
         reason = without_place(verdict.reason, verdict.organization_id, verdict.endpoint)
         stdout.print(visible(f"{verdict.organization_id}: {verdict.endpoint}: {reason}"), soft_wrap=True)
+
+
+def _rotations(
+    organizations: list[Organization], clients: list[AnalyticsClient], verdicts: list[Verdict]
+) -> Iterator[str]:
+    """Say of each next key that was good for all calls how the rotation ends; a refused one has told its reason."""
+    for organization, client in zip(organizations, clients, strict=True):
+        *following, present = organization.key_sources
+        of_it = [verdict for verdict in verdicts if verdict.organization_id == organization.id]
+        if following and not client.next_key_refusal and all(verdict.passed for verdict in of_it):
+            yield (
+                f"{organization.id}: the next API key is good. To end the rotation, name it in the place of "
+                f"{present.setting}, remove {following[0].setting}, and revoke the old key."
+            )
 
 
 def _verdicts(client: AnalyticsClient) -> Iterator[Verdict]:

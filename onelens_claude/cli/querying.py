@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 import sys
 import textwrap
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -41,7 +43,8 @@ def query(
     """Run one read-only SQL statement on the serving copy.
 
     Settings and other files are out of its reach. A table ends after 200 rows, and a row that is wider than
-    the screen becomes one field per line; --csv and --json print everything.
+    the screen becomes one field per line; --csv and --json print everything. In --csv, a text that begins like a
+    spreadsheet's formula (= + - @, tab, line break) and is no number has an apostrophe before it; --json is exact.
     """
     if as_json and as_csv:
         raise typer.BadParameter("give only one of --json and --csv")
@@ -116,11 +119,22 @@ def _print_json(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
 
 
 def _print_csv(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
-    """Print a header and the rows; to a file or a program every character as it is, to a terminal none it obeys."""
-    lines = csv.writer(sys.stdout, lineterminator="\n")
+    """Print a header and the rows, which a spreadsheet will not calculate; to a terminal, no character it obeys."""
+    # only as part of its own line end does the writer quote a carriage return, with which many readers begin a line
+    unix = SimpleNamespace(write=lambda line: sys.stdout.write(line.removesuffix("\r\n") + "\n"))
+    lines = csv.writer(unix, lineterminator="\r\n")
     shown = visible if sys.stdout.isatty() else str
-    lines.writerow([shown(column) for column in columns])
-    lines.writerows([shown(text(value)) for value in row] for row in rows)
+    lines.writerow([shown(_inert(column)) for column in columns])
+    lines.writerows([shown(_inert(value)) for value in row] for row in rows)
+
+
+_FORMULA = re.compile(r"[=@\t\r\n\uff1d\uff0b\uff0d\uff20]|[+-](?!\d+(?:\.\d+)?\Z)")
+"""How a text begins that a spreadsheet takes for a formula; the wide forms count in East Asian ones."""
+
+
+def _inert(value: Any) -> str:
+    """Return a value as text, with an apostrophe before a text that is a formula; a number stays a number."""
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else text(value)
 
 
 def _print_rows(columns: list[str], rows: list[tuple[Any, ...]]) -> None:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from onelens_claude.alerts.fact import dollars
+from onelens_claude.alerts.key_ages import KeyStatus, key_statuses, key_warnings
 from onelens_claude.alerts.log import AlertLog
 from onelens_claude.alerts.standing import BUDGETS, OPEN_INCIDENTS
 from onelens_claude.api.endpoints import ENDPOINTS, Family
 from onelens_claude.cli.output import JSON_OPTION, note, print_json, print_table, stdout
 from onelens_claude.clock import utc_now
 from onelens_claude.ledger.backfills import unfinished
-from onelens_claude.ledger.status import EndpointStatus, all_statuses, in_spans, without_place
+from onelens_claude.ledger.status import EndpointStatus, all_statuses, disconnected_statuses, in_spans, without_place
 from onelens_claude.settings import load_settings
 from onelens_claude.states import EndpointState
 from onelens_claude.visible import visible
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     import datetime as dt
 
     import duckdb
+
+    from onelens_claude.settings import Settings
 
 
 def status(
@@ -42,10 +45,13 @@ def status(
     settings = load_settings(needs_keys=False)
     begun = unfinished(settings.warehouse_path.parent)
     with Warehouse.of(settings).newest_reader() as connection:
-        found = all_statuses(connection, settings, utc_now()) if connection else []
+        found = _statuses(connection, settings)
         budgets = _rows_of(connection, "budget_status", BUDGETS)
         incidents = _rows_of(connection, "cost_anomalies", OPEN_INCIDENTS)
-    down = AlertLog(settings.alerts_path).down()
+    log = AlertLog(settings.alerts_path)
+    down = log.down()
+    keys = list(key_statuses(settings, log.keys(), utc_now()))
+    warnings = key_warnings(settings.organizations)
     if as_json:
         unfinished_backfills = [{**asdict(one), "command": one.command} for one in begun]
         print_json(
@@ -55,6 +61,8 @@ def status(
                 "budgets": budgets,
                 "open_anomalies": incidents,
                 "channels_down": [asdict(one) for one in down],
+                "keys": [asdict(one) for one in keys],
+                "warnings": warnings,
             }
         )
         return
@@ -64,6 +72,9 @@ def status(
     for incident in incidents:
         line = f"{incident['organization_id']}: open since {incident['since']}: {incident['reason']}"
         stdout.print(visible(line), soft_wrap=True)
+    _print_keys(keys)
+    for warning in warnings:
+        note(warning)
     for channel in down:
         note(
             f"Alerts do not reach {channel.channel} since {channel.down_since:%Y-%m-%d %H:%M} UTC, "
@@ -78,6 +89,13 @@ def status(
         note(f"A backfill that began at {one.began_at:%Y-%m-%d %H:%M} UTC is not finished; run `{one.command}` again.")
     if not (found or begun):
         note("Nothing has been pulled yet. Run `onelens-claude backfill`.")
+
+
+def _statuses(connection: duckdb.DuckDBPyConnection | None, settings: Settings) -> list[EndpointStatus]:
+    if connection is None:
+        return []
+    now = utc_now()
+    return all_statuses(connection, settings, now) + disconnected_statuses(connection, settings, now)
 
 
 _BUDGETS_SHOWN = 10
@@ -123,6 +141,14 @@ def _forecast(budget: dict[str, Any]) -> str:
     if low is None or high is None:
         return f"{dollars(expected)} (too little history for a range)"
     return f"{dollars(expected)} ({dollars(low)} to {dollars(high)})"
+
+
+def _print_keys(keys: list[KeyStatus]) -> None:
+    """Print which key each organisation is read with; nothing for who has none."""
+    if not keys:
+        return
+    rows = [(one.organization_id, one.setting.rpartition(".")[2], one.fingerprint, one.age_days) for one in keys]
+    print_table(["organisation", "key of", "SHA-256 begins", "days in use"], rows)
 
 
 def _by_organization(found: list[EndpointStatus]) -> dict[str, list[EndpointStatus]]:

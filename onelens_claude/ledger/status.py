@@ -6,10 +6,11 @@ Late (not there yet), forbidden, failed, never asked, and complete are different
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from onelens_claude.api.endpoints import (
+    ENDPOINTS,
     FIRST_DAY,
     Endpoint,
     Family,
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 _PULLED_BY = dt.timedelta(hours=12)
 """Until noon a missing yesterday is no gap: `daily_schedule` asks for it at 10:30 UTC, and takes a while."""
 _SPANS_SHOWN = 4
+_NOTHING_MISSING = {
+    EndpointState.DISCONNECTED,
+    EndpointState.COMPLETE,
+    EndpointState.LATE,
+    EndpointState.DUE,
+    EndpointState.INCOMPLETE,
+}
 LATEST_LAG_DAYS = 5
 """Engagement may come up to four days late; beyond that a missing day is a gap, whatever the API says."""
 
@@ -56,7 +64,7 @@ class EndpointStatus:
     @property
     def is_complete(self) -> bool:
         """Tell whether nothing that is available is missing."""
-        return self.state in {EndpointState.COMPLETE, EndpointState.LATE, EndpointState.DUE, EndpointState.INCOMPLETE}
+        return self.state in _NOTHING_MISSING
 
     def in_words(self) -> str:
         """Return one sentence for people."""
@@ -268,4 +276,26 @@ def all_statuses(connection: duckdb.DuckDBPyConnection, settings: Settings, now:
         )
         for organization in settings.organizations
         for endpoint in settings.endpoints()
+    ]
+
+
+def disconnected_statuses(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, now: dt.datetime
+) -> list[EndpointStatus]:
+    """Return what is held of organisations that are no longer in the settings; nothing of it is late or missing."""
+    rows = connection.execute(
+        """select distinct organization_id, endpoint from claude_raw.pulls
+        where status = 'complete' and not list_contains($known, organization_id)""",
+        {"known": [organization.id for organization in settings.organizations]},
+    ).fetchall()
+    held = sorted(rows, key=lambda row: (row[0], list(ENDPOINTS).index(row[1])))
+    return [
+        replace(
+            endpoint_status(connection, organization_id, ENDPOINTS[endpoint], now),
+            state=EndpointState.DISCONNECTED,
+            gaps=(),
+            provisional_days=0,
+            reason="",
+        )
+        for organization_id, endpoint in held
     ]

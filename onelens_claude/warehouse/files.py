@@ -187,7 +187,7 @@ class Warehouse:
                 _copy(self.path, new)
                 self._check_successor(new)
                 beside(self.serving_path, ".wal").unlink(missing_ok=True)  # no log of an old copy fits a new one
-                new.replace(self.serving_path)
+                self._replace_copy(new)
             except OSError as error:
                 raise WarehouseError(
                     f"{self.serving_path}: cannot be replaced: {error.strerror}. {self._advice(error)}"
@@ -221,7 +221,7 @@ class Warehouse:
                                 f"insert into {held} from working.claude_raw.{table} anti join {held} using ({key})"
                             )
                 _flush(new)
-                new.replace(self.serving_path)
+                self._replace_copy(new)
             except (OSError, *FILE_ERRORS) as error:
                 raise WarehouseError(
                     f"{self.serving_path}: cannot be replaced: {_words(error)}. {self._advice(error)}"
@@ -229,6 +229,11 @@ class Warehouse:
             finally:
                 _remove(new)
                 _remove(Path(f"{new}.wal"))
+
+    def _replace_copy(self, new: Path) -> None:
+        if self.serving_path.exists():
+            shutil.copymode(self.serving_path, new)  # who else may read it was decided once
+        new.replace(self.serving_path)
 
     def _fold_log(self) -> None:
         """Write what a crash left in the write-ahead log into the file."""

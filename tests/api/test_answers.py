@@ -200,7 +200,7 @@ def test_the_oldest_day_is_read_from_several_wordings(connect, set_now, window, 
 
 @pytest.mark.parametrize(
     ("value", "least", "most"),
-    [("5", 5, 6), ("0.5", 0.5, 1), ("-3", 0, 1), ("soon", 10, 11), (None, 10, 11), ("inf", 3600, 3601), ("nan", 0, 1), ("Thu, 01 Jan 2026 00:00:00 GMT", 0, 1), ("Thu, 01 Jan 2026 00:00:00 -0000", 0, 1)],
+    [("5", 5, 6), ("0.5", 0.5, 1), ("-3", 0, 1), ("soon", 10, 11), ("Fri, 31 Dec 9999 23:59:59 -2359", 10, 11), (None, 10, 11), ("inf", 3600, 3601), ("nan", 0, 1), ("Thu, 01 Jan 2026 00:00:00 GMT", 0, 1), ("Thu, 01 Jan 2026 00:00:00 -0000", 0, 1)],
 )  # fmt: skip
 def test_retry_after_is_read_in_every_form(connect, value, least, most):
     limited = (429, {"retry-after": value} if value else {}, b"{}")

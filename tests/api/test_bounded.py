@@ -65,7 +65,7 @@ def raw_server(talk: Callable[[socket.socket], None], tls: ssl.SSLContext | None
 
 
 CERTIFICATE = Path(__file__).with_name("loopback.pem")
-"""Of 127.0.0.1, signed by itself, with its key: of no use anywhere else."""
+"""Of 127.0.0.1 and api.test, signed by itself, with its key: of no use anywhere else."""
 
 
 @pytest.fixture
@@ -116,19 +116,25 @@ def deep(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
 
 
-def same_page_for_ever() -> Callable[[socket.socket], None]:
+def deep_error(connection: socket.socket) -> None:
+    body = b'{"error":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    connection.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+
+
+def pages_for_ever(*lists: list[dict[str, str]]) -> Callable[[socket.socket], None]:
+    """Answer with these lists of rows in turn, each time under a cursor that was never there before."""
     numbers = itertools.count()
 
     def talk(connection: socket.socket) -> None:
-        page = {
-            "data": [{"starting_at": "2026-11-01T00:00:00Z"}],
-            "has_more": True,
-            "next_page": f"page_{next(numbers)}",
-        }
+        number = next(numbers)
+        page = {"data": lists[number % len(lists)], "has_more": True, "next_page": f"page_{number}"}
         body = json.dumps(page).encode()
         connection.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
 
     return talk
+
+
+ROW = {"starting_at": "2026-11-01T00:00:00Z"}
 
 
 @pytest.fixture
@@ -164,7 +170,9 @@ def day(number: int) -> dt.date:
         (endless_chunks, "it has more than 128 MiB"),
         (compressed_gigabyte, "it has more than 128 MiB"),
         (deep, "nested too deeply"),
-        (same_page_for_ever(), "the same page came again under a new cursor"),
+        (pages_for_ever([ROW]), "the same page came again under a new cursor"),
+        (pages_for_ever([ROW], [ROW, ROW]), "the same page came again under a new cursor"),
+        (pages_for_ever([]), "more than 100 pages without a row"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -176,6 +184,11 @@ def test_what_has_no_end_is_one_error_of_that_organisation_and_endpoint(ask, tal
     assert refused.value.error_type == "malformed_response"
     assert str(refused.value).startswith("acme: user_cost_report 2026-11-01: ")
     assert reason in str(refused.value)
+
+
+def test_an_error_that_is_nested_too_deeply_is_still_told_by_its_status(ask):
+    with raw_server(deep_error) as base_url, pytest.raises(errors.NotFoundError, match="404 not_found_error: HTTP 404"):
+        ask(base_url)
 
 
 def test_no_more_is_held_in_memory_than_an_answer_may_have(ask):

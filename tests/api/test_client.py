@@ -213,15 +213,6 @@ def test_a_wrong_path_is_not_found(connect):
     assert len(asked) == 1
 
 
-def test_a_redirect_is_not_followed_with_the_key(connect):
-    with (
-        scripted((302, {"location": "http://127.0.0.1:1/elsewhere"}, b"")) as (base_url, asked),
-        pytest.raises(errors.MalformedResponseError, match="302"),
-    ):
-        read(connect(base_url))
-    assert len(asked) == 1
-
-
 # cursors
 
 
@@ -318,9 +309,3 @@ def test_what_stands_before_the_api_may_fail_for_a_moment(connect, status):
     with scripted((status, {}, b"<html>a proxy</html>"), (200, {}, PAGE)) as (base_url, asked):
         assert len(read(connect(base_url))) == 1
     assert len(asked) == 2
-
-
-def test_a_ca_bundle_that_is_not_there_is_a_settings_error_with_its_name(connect, monkeypatch, tmp_path):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
-    with pytest.raises(errors.SettingsError, match=r"variable REQUESTS_CA_BUNDLE: there is no .*missing\.pem"):
-        read(connect("https://127.0.0.1:9"))

@@ -204,6 +204,43 @@ def test_the_state_folder_is_of_this_user_only(write_settings, tmp_path):
     assert str(os.getuid()) in folder.name
 
 
+@pytest.mark.parametrize("trap", ["link", "folder of another user"])
+def test_a_trap_in_a_shared_temporary_folder_is_refused_and_nothing_is_written_through_it(tmp_path, monkeypatch, trap):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    planted = tmp_path / f"onelens-claude-{os.getuid()}"
+    if trap == "link":
+        planted.symlink_to(victim)
+    else:
+        planted.mkdir()
+        us = os.getuid() + 1
+        monkeypatch.setattr("os.getuid", lambda: us)
+        planted = planted.rename(tmp_path / f"onelens-claude-{us}")
+    with pytest.raises(SettingsError, match=rf"{planted}: is a link or belongs to another user.*TMPDIR"):
+        SharedRateLimit("acme", "https://api.anthropic.com", 60)
+    assert [*victim.iterdir(), *planted.iterdir()] == []
+
+
+def test_a_state_folder_of_our_own_that_others_can_open_is_closed_and_no_link_in_it_is_written_through(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path / f"onelens-claude-{os.getuid()}"
+    folder.mkdir(mode=0o755)
+    limit = SharedRateLimit("acme", "https://api.anthropic.com", 60)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    limit.acquire()
+    (state,) = folder.glob("*.rate")
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    state.unlink()
+    state.symlink_to(victim)
+    with pytest.raises(SettingsError, match="the rate limit's state cannot be kept there"):
+        limit.acquire()
+    assert victim.read_text() == "untouched"
+
+
 def test_a_state_folder_that_cannot_be_made_is_one_clear_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))

@@ -20,6 +20,7 @@ import duckdb
 import pytest
 from rich.cells import cell_len
 
+from onelens_claude.alerts.fact import literal
 from tests.organizations import NOW, write_settings_file
 from tests.terminals import on_a_terminal
 from tests.worlds import World, scratch_folder
@@ -268,6 +269,19 @@ def test_a_file_gets_every_character_as_it_is(world):
     as_csv = csv.DictReader(io.StringIO(world.good("query", "--csv", "from marts.names").stdout, newline=""))
     assert [row["name"] for row in as_csv] == expected
     assert [row["name"] for row in world.good("query", "--json", "from marts.names").json] == expected
+
+
+def test_in_csv_no_text_is_a_formula_and_every_number_is_a_number(world):
+    formulas = ["=1+1", "+cmd|'/c calc'!A1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "--1", "-1a", "=1"]
+    inert = ["-1", "+49.5", "1-1", "a=b", "'=1", "", " =1", "user@example.com"]
+    texts = ", ".join(f"({number}, {literal(one)})" for number, one in enumerate(formulas + inert))
+    sql = f"select one, -1.50 as amount, -2 as number from (values {texts}) as given(place, one) order by place"
+    printed = list(csv.reader(io.StringIO(world.good("query", "--csv", sql).stdout, newline="")))[1:]
+    assert [row[0] for row in printed] == [f"'{one}" for one in formulas] + inert
+    assert {tuple(row[1:]) for row in printed} == {("-1.50", "-2")}
+    assert [row["one"] for row in world.good("query", "--json", sql).json] == formulas + inert
+    header = world.good("query", "--csv", 'select 1 as "=cmd()"').stdout.splitlines()[0]
+    assert header == "'=cmd()"
 
 
 def test_a_terminal_without_unicode_gets_right_answers(world):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
+import yaml
 from rich.cells import cell_len
 
 from onelens_claude.fake_api import Fault
@@ -106,3 +107,20 @@ def test_json_holds_the_message_exactly_and_no_character_that_a_terminal_obeys(w
     (users,) = [one for one in answer.json["status"] if (one["organization_id"], one["endpoint"]) == ("acme", "users")]
     assert users["reason"] == FORGED
     assert not {"\x1b", "\u202e"} & set(answer.stdout)
+
+
+def test_an_organisation_that_is_no_longer_in_the_settings_is_shown_as_that_and_as_nothing_worse(world):
+    before = world.config.read_text()
+    content = yaml.safe_load(before)
+    content["organizations"] = [one for one in content["organizations"] if one["id"] != "beta"]
+    world.config.write_text(yaml.safe_dump(content))
+    try:
+        plain = world.good("status")
+        (line,) = [line for line in plain.stdout.splitlines() if "beta" in line]
+        assert line.split("│")[2].strip() == "not in the settings"
+        states = {
+            one["state"] for one in world.good("status", "--json").json["status"] if one["organization_id"] == "beta"
+        }
+        assert states == {"not in the settings"}
+    finally:
+        world.config.write_text(before)

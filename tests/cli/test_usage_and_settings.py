@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import socket
 
 import pytest
 import yaml
 
+from onelens_claude.alerts.log import AlertLog
 from onelens_claude.cli import COMMANDS
+from onelens_claude.settings import load_settings
+from tests.worlds import process_environment
 
 from .conftest import SECRET, small_organization
 
@@ -184,6 +188,63 @@ def test_an_unreachable_host_fails_the_check_and_names_it(world):
     assert "Traceback" not in answer.text
 
 
+def change_keys(world, **settings):
+    content = yaml.safe_load(world.config.read_text())
+    content["organizations"][0].update(settings)
+    world.config.write_text(yaml.safe_dump(content))
+
+
+def test_status_knows_a_key_by_fingerprint_and_age_and_check_and_status_warn_of_an_open_file(world, monkeypatch):
+    key_file = world.folder / "next.key"
+    key_file.write_text("sk-ant-api01-next")
+    key_file.chmod(0o644)
+    change_keys(world, next_api_key_file=str(key_file))
+    with process_environment(world.variables()):
+        first_seen = world.now - dt.timedelta(days=12)
+        world.warehouse.parent.mkdir()
+        AlertLog(load_settings().alerts_path).first_seen(
+            {("acme", hashlib.sha256(SECRET.encode()).hexdigest())}, first_seen
+        )
+    answer = world.good("status", "--json")
+    following, present = answer.json["keys"]
+    assert following["setting"] == "organizations.acme.next_api_key_file"
+    assert (following["fingerprint"], following["age_days"]) == (
+        hashlib.sha256(b"sk-ant-api01-next").hexdigest()[:12],
+        None,
+    )
+    assert (present["setting"], present["age_days"]) == ("organizations.acme.api_key_env", 12)
+    assert present["fingerprint"] == hashlib.sha256(SECRET.encode()).hexdigest()[:12]
+    (warning,) = answer.json["warnings"]
+    assert "next.key is open to other users of this machine (mode 0644); run `chmod 600` on it" in warning
+    plain = world.good("status")
+    assert present["fingerprint"] in plain.stdout
+    assert warning in plain.stderr
+    assert warning in world.good("check").stderr
+    assert world.good("check", "--json").json["warnings"][0] == warning
+    key_file.chmod(0o600)
+    assert world.good("status", "--json").json["warnings"] == []
+
+
+def test_status_runs_no_program_for_a_key(world):
+    ran = world.folder / "ran"
+    change_keys(world, api_key_env=None, api_key_command=["touch", str(ran)])
+    assert world.good("status", "--json").json["keys"] == []
+    assert not ran.exists()
+
+
+def test_check_says_how_a_rotation_ends_and_when_the_next_key_is_refused(world):
+    world.environment["NEXT_KEY"] = "sk-ant-api01-next"
+    change_keys(world, next_api_key_env="NEXT_KEY")
+    answer = world.good("check", "--json")
+    (warning,) = answer.json["warnings"]
+    assert warning.startswith("acme: the next API key is not used, the present one is: acme: summaries ")
+    assert "401 authentication_error" in warning
+    world.control("acme", "key", api_key="sk-ant-api01-next", keep_old=True)
+    assert "acme: the next API key is good. To end the rotation, name it in the place of" in world.good("check").stderr
+    world.control("acme", "key", api_key="sk-ant-api01-next")
+    assert world.good("check", "--json").json["warnings"] == []
+
+
 def test_the_plan_of_a_backfill_asks_nothing_and_writes_nothing(world):
     answer = world.good("backfill", "--plan", "--from", "2026-11-16", "--json")
     plan = json.loads(answer.stdout)
@@ -193,7 +254,8 @@ def test_the_plan_of_a_backfill_asks_nothing_and_writes_nothing(world):
 
 
 def test_nothing_loaded_yet_is_said_by_status_query_and_tidy(world):
-    nothing = {"status", "unfinished_backfills", "budgets", "open_anomalies", "channels_down"}
+    world.keys.clear()
+    nothing = {"status", "unfinished_backfills", "budgets", "open_anomalies", "channels_down", "keys", "warnings"}
     assert world.good("status", "--json").json == {name: [] for name in nothing}
     assert "backfill" in world.good("status").stderr
     answer = world.run("query", "select 1")

@@ -11,7 +11,7 @@ from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.clock import naive_utc, utc_now
 from onelens_claude.fake_api import Fault
 from onelens_claude.ledger.due import days_to_pull
-from onelens_claude.ledger.status import all_statuses, endpoint_status, in_spans, missing_days
+from onelens_claude.ledger.status import all_statuses, disconnected_statuses, endpoint_status, in_spans, missing_days
 from onelens_claude.states import EndpointState
 from tests.organizations import organization
 from tests.worlds import days
@@ -281,3 +281,20 @@ def test_every_organisation_and_endpoint_has_a_status(make_world):
     assert [(one.organization_id, one.endpoint) for one in found if one.state is not EndpointState.NEVER_PULLED] == [
         ("globex", "users")
     ]
+
+
+def test_an_organisation_that_left_the_settings_keeps_its_history_and_goes_on_when_it_is_back(make_world):
+    here = make_world({"acme": organization(), "beta": organization("sk-beta", seed=2)})
+    for name in ("acme", "beta"):
+        here.land("user_cost_report", "2026-11-10", "2026-11-12", organizations=(name,))
+    both = here.settings
+    alone = both.model_copy(update={"organizations": both.organizations[:1]})
+    with here.onelens.warehouse().writer() as connection:
+        assert disconnected_statuses(connection, both, utc_now()) == []
+        (left,) = disconnected_statuses(connection, alone, utc_now())
+        assert {one.organization_id for one in all_statuses(connection, alone, utc_now())} == {"acme"}
+        due = days_to_pull(connection, "beta", ENDPOINTS["user_cost_report"], revision_days=30, now=utc_now())
+    assert (left.organization_id, left.endpoint, left.state) == ("beta", "user_cost_report", EndpointState.DISCONNECTED)
+    assert (left.complete_through, left.gaps, left.reason, left.is_complete) == (dt.date(2026, 11, 12), (), "", True)
+    assert {dt.date(2026, 11, number) for number in range(13, 20)} <= set(due)
+    assert dt.date(2026, 11, 11) not in due

@@ -19,6 +19,7 @@ import pytest
 from onelens_claude.api import row_types
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.errors import WarehouseError
+from onelens_claude.folders import private_files
 from onelens_claude.warehouse import files as warehouse
 from onelens_claude.warehouse import raw_tables
 from onelens_claude.warehouse.files import STORAGE_VERSION, Warehouse
@@ -351,6 +352,21 @@ def test_a_reader_of_the_old_copy_is_not_disturbed_by_publishing(files):
         assert numbers(old) == [1]
     with files.reader() as new:
         assert numbers(new) == [1, 2]
+
+
+def test_a_new_copy_may_be_read_by_whoever_may_read_the_old_one(files):
+    with private_files():
+        with files.writer():
+            pass
+        files.publish()
+        assert files.serving_path.stat().st_mode & 0o777 == 0o600
+        files.serving_path.chmod(0o640)
+        for replace_copy in (files.publish, lambda: files.publish_appended({})):
+            before = files.serving_path.stat().st_ino
+            replace_copy()
+            after = files.serving_path.stat()
+            assert (after.st_mode & 0o777, after.st_ino != before) == (0o640, True)
+    assert files.path.stat().st_mode & 0o777 == 0o600
 
 
 def test_readers_never_fail_while_copies_are_published(files):

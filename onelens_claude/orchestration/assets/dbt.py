@@ -122,6 +122,8 @@ def _reconciled(path: Path) -> dict[str, Any]:
             group by organization_id
             order by organization_id"""
         ).fetchall()
+        if not rows:  # Dagster has no table without a row
+            return {}
         records = [
             dg.TableRecord(
                 dict(zip(("organization", "days", "first day", "last day", "cents"), map(str, row), strict=True))
