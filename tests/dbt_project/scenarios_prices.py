@@ -150,3 +150,28 @@ def register_hidden_prices(w: RawWarehouse) -> None:
     searched: dict[str, Any] = {"server_tool_use": {"web_search_requests": 40}}
     w.pull("credits", "user_usage_report", D, [usage(9, user="u1", **searched)])
     w.pull("credits", "usage_report", D, [usage(9, query="total", **searched), usage(9, **searched)])
+
+
+def register_changes(w: RawWarehouse) -> None:
+    """One day of two months: another price, another discount, a model that comes and one that goes, beside one that stays."""
+    w.organization("changes")
+    haiku, sonnet = {"model": "claude-haiku-4-5"}, {"model": "claude-sonnet-4-6"}
+    months = [
+        (
+            [cost("77.7", "100"), cost("3.3", "3.3", speed="fast"), cost("0.7", **haiku)],
+            [usage(700), usage(11, speed="fast"), usage(13, **haiku)],
+        ),
+        (
+            [cost("123.456789012", "130"), cost("9.1", "9.2", speed="fast"), cost("0.9", **sonnet)],
+            [usage(777), usage(17, speed="fast"), usage(19, **sonnet)],
+        ),
+    ]
+    for month, (costs, tokens) in zip((2, 3), months, strict=True):
+        day = D.replace(month=month, day=1)
+        cents = str(sum(Decimal(line["amount"]) for line in costs))
+        listed = str(sum(Decimal(line["list_amount"]) for line in costs))
+        spent = [line | {"actor": actor("u1")} for line in costs]
+        w.costs("changes", day, spent, [cost(cents, listed, query="total"), *costs])
+        count = sum(row["output_tokens"] for row in tokens)
+        w.pull("changes", "user_usage_report", day, [row | {"actor": actor("u1")} for row in tokens])
+        w.pull("changes", "usage_report", day, [usage(count, query="total"), *tokens])
