@@ -46,6 +46,7 @@ def register_stage_1(w: RawWarehouse) -> None:
     scenarios_prices.register_prices(w)
     scenarios_prices.register_premiums(w)
     scenarios_prices.register_changes(w)
+    scenarios_prices.register_savings(w)
     register_adoption(w)
     register_random_pulls(w, seed=1)
     register_random_months(w, seed=1)
