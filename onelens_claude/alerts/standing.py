@@ -5,9 +5,11 @@ What must not go here: what is told of it, and once (`facts.py`, `log.py`).
 """
 
 BUDGETS = """
-    select organization_id, budget_id, scope, scope_value, period_start, limit_usd, spent_usd, percent_used,
-        threshold_crossed, status
+    select organization_id, budget_id, scope, scope_value, coalesce(email, name, scope_value) as member, period_start,
+        limit_usd, spent_usd, percent_used, threshold_crossed, status
     from marts.budget_status
+    left join (select organization_id, user_id as scope_value, 'user' as scope, email, name from marts.dim_claude_users)
+        using (organization_id, scope, scope_value)
     qualify period_start = max(period_start) over (partition by organization_id, budget_id)
     order by status = 'exceeded' desc, percent_used desc, organization_id, budget_id, scope_value"""
 OPEN_INCIDENTS = """
