@@ -104,3 +104,41 @@ def test_piped_output_has_no_colour_and_no_progress_bar_and_the_installed_comman
         )
         assert "\x1b" not in done.stdout + done.stderr
         assert done.stdout == loaded.good("status").stdout
+
+
+def test_a_mart_in_the_ui_tells_its_rows_the_highest_of_them_and_nobodys_address(loaded):
+    marts = loaded.rows(
+        "select distinct table_name as mart from information_schema.tables where table_schema = 'marts'"
+    )
+    with loaded.instance() as instance:
+        told = {
+            row["mart"]: instance.get_latest_materialization_event(
+                dg.AssetKey(["marts", row["mart"]])
+            ).asset_materialization.metadata
+            for row in marts
+        }
+    spend = told["user_monthly_spend"]
+    (counted,) = loaded.rows("select count(*) as count from marts.user_monthly_spend")
+    assert spend["dagster/row_count"].value == counted["count"]
+    highest = loaded.rows(
+        "select user_id, amount_usd from marts.user_monthly_spend"
+        " where month = (select max(month) from marts.user_monthly_spend) order by amount_usd desc limit 5"
+    )
+    shown = [(record.data["user_id"], Decimal(record.data["amount_usd"])) for record in spend["highest"].records]
+    assert shown == [(row["user_id"], row["amount_usd"]) for row in highest]
+    (newest,) = loaded.rows(
+        "select max(activity_date) as day from marts.product_daily_spend where finality <> 'incomplete'"
+    )
+    assert told["product_daily_spend"]["complete_to"].value == str(newest["day"])
+    cells = [
+        str(cell)
+        for metadata in told.values()
+        for name in ("highest", "newest", "first")
+        if name in metadata
+        for record in metadata[name].records
+        for cell in record.data.values()
+    ]
+    assert len(cells) > 500
+    people = loaded.rows("select email, name from marts.dim_claude_users")
+    assert set(cells).isdisjoint({value for row in people for value in row.values()})
+    assert [cell for cell in cells if "@" in cell] == []
