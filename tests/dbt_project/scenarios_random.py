@@ -112,12 +112,12 @@ def make_row(kind: str, line: dict[str, Any], *, user: str | None = None, query:
 
 
 def register_random_months(w: RawWarehouse, *, seed: int) -> None:
-    """Pull the first days of four months of a usage and of a seat plan; the second seed revises the second month."""
+    """Pull the first days of five months of a usage and of a seat plan; the second seed revises the third month."""
     rng = random.Random(seed)
     for organization_id, plan in (("months", "usage"), ("seat-months", "seat")):
         w.organization(organization_id, plan=plan)
-        for month in (1, 2, 3, 4) if seed == 1 else (2,):
-            start = D.replace(month=month, day=1)
+        for month in (12, 1, 2, 3, 4) if seed == 1 else (2,):
+            start = D.replace(year=2025 if month == 12 else 2026, month=month, day=1)
             fetched = at(start, days_later=10 * seed)
             for kind in ("cost", "usage"):
                 users, report = random_answers(rng, kind, start, 6 // seed)

@@ -30,7 +30,8 @@ def rounded(value: Decimal) -> Decimal:
 class Spend:
     """Tokens and cents of one organisation and month by (user, product, model, window, place, speed, token type)."""
 
-    def __init__(self) -> None:
+    def __init__(self, month: dt.date) -> None:
+        self.month = month
         self.lines: dict[tuple[Any, ...], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 3)
         self.requests: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
 
@@ -62,7 +63,7 @@ def spend(built: Built) -> dict[tuple[str, dt.date], Spend]:
             is_known = all(day in days[organization_id] for days in known.values())
             if not is_seat and is_known and (user is not None or (organization_id, day) not in hidden):
                 month = day.replace(day=1)
-                found.setdefault((organization_id, month), Spend()).add(kind, (user, *dimensions), values)
+                found.setdefault((organization_id, month), Spend(month)).add(kind, (user, *dimensions), values)
     for organization_id, month, key, tokens, requests in told_requests(built):
         if (organization_id, month) in found:
             found[organization_id, month].requests[key].append((tokens, requests))
@@ -81,9 +82,13 @@ def told_requests(built: Built) -> list[tuple[str, dt.date, tuple[Any, ...], int
     return [(row[0], row[1], tuple(row[2:5]), row[5], row[6]) for row in lines]
 
 
-def list_price(name: str, token_type: str, *, is_prefix: bool) -> Decimal | None:
+def list_price(month: dt.date, name: str, token_type: str, *, is_prefix: bool) -> Decimal | None:
     with (PROJECT / "seeds" / "list_prices.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["token_type"] == token_type]
+        rows = [
+            row
+            for row in csv.DictReader(file)
+            if row["token_type"] == token_type and row["valid_from"][:7] <= f"{month:%Y-%m}"
+        ]
     matching = [
         row for row in rows if (name.startswith(row["model_prefix"]) if is_prefix else name in row["model_prefix"])
     ]
@@ -113,7 +118,7 @@ def premium_parts(month: Spend) -> dict[tuple[str, str], list[Part]]:
             cents = (
                 rounded(other[0] * values[2] / other[2])
                 if is_own
-                else at_list(list_price(key[0], key[4], is_prefix=True), values)
+                else at_list(list_price(month.month, key[0], key[4], is_prefix=True), values)
                 if else_plain
                 else None
             )
@@ -180,7 +185,7 @@ def model_parts(month: Spend) -> dict[tuple[str, str], list[Part]]:
         for key, values in plain.items():
             if key[:3] == (user, product, model):
                 own = families.get((below[family], key[6]))
-                price = None if own else list_price(below[family], key[6], is_prefix=False)
+                price = None if own else list_price(month.month, below[family], key[6], is_prefix=False)
                 cents = rounded(own[0] * values[2] / own[2]) if own else at_list(price, values)
                 of_model.append((values[0], cents, own is not None))
         saved = [spent - cents for spent, cents, _ in of_model if cents is not None]

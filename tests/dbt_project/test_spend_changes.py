@@ -201,4 +201,4 @@ def test_a_seat_plan_s_credits_have_no_price(built: Built) -> None:
         """select plan, count(*), bool_and(volume_effect_usd = 0 and price_effect_usd = 0 and mix_effect_usd = 0)
         from marts.spend_changes where organization_id = 'seat-months' and comparison <> 'none' group by plan"""
     )
-    assert rows == [("seat", 3, True)]
+    assert rows == [("seat", 4, True)]
