@@ -19,6 +19,7 @@ IS_CHECKOUT = not _BUNDLED.is_dir()
 PROJECT_ROOT = _PACKAGE.parent if IS_CHECKOUT else _BUNDLED
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 EXAMPLE_SETTINGS = PROJECT_ROOT / "onelens.example.yaml"
+EXAMPLE_QUERIES = PROJECT_ROOT / "docs" / "queries.md"
 
 
 def working_folder() -> Path:

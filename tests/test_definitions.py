@@ -19,7 +19,7 @@ import pytest
 from onelens_claude.api.endpoints import ENDPOINTS
 from onelens_claude.definitions import build_defs, defs
 from onelens_claude.orchestration.checks import build_checks
-from onelens_claude.paths import PROJECT_ROOT
+from onelens_claude.paths import EXAMPLE_QUERIES, PROJECT_ROOT
 
 SNAPSHOT = Path(__file__).with_name("snapshots") / "definitions.json"
 SETTINGS = {f"claude_raw/{name}" for name in ("organizations", "budgets", "anomaly_settings", "holidays")}
@@ -118,6 +118,22 @@ def test_the_names_of_the_public_interface_are_there():
     assert graph["schedules"]["daily_schedule"]["job"] == "daily_job"
     for name in ("fct_claude_costs", "fct_claude_usage", "dim_claude_users", "dim_claude_organizations"):
         assert f"marts/{name}" in graph["assets"]
+
+
+def test_a_check_is_told_from_the_others_of_its_asset_by_what_the_ui_shows_of_its_name():
+    for asset, checks in described_graph()["checks"].items():
+        assert len({name[:32] for name in checks}) == len(checks), asset
+
+
+def test_every_mart_shows_a_documented_query_that_reads_it():
+    graph = defs.resolve_asset_graph()
+    documented = EXAMPLE_QUERIES.read_text(encoding="utf-8")
+    marts = [graph.get(key) for key in graph.get_all_asset_keys() if key.path[0] == "marts"]
+    assert len(marts) > 30
+    for mart in marts:
+        query = mart.metadata["example_query"].value
+        assert f"marts.{mart.key.path[-1]}" in query
+        assert query in documented
 
 
 def test_every_asset_is_in_the_group_of_its_layer_and_has_an_owner():

@@ -154,17 +154,20 @@
     Touched days on which part of what no user is behind is not known by every dimension, beyond rounding dust: there, cost
     and usage of one key cannot be set against each other. What has neither tokens nor searches counts for nothing.
 -#}
-{% macro partly_detailed_days() %}
+{% macro partly_detailed_days(days_before=0) %}
     select organization_id, activity_date
     from {{ ref("fct_claude_costs") }}
     where
         reported_grain <> 'key'
         and greatest(abs(amount_cents), abs(list_amount_cents)) > {{ remainder_dust() }}
-        and {{ is_touched() }}
+        and {{ is_touched(days_before=days_before) }}
     union
     select organization_id, activity_date
     from {{ ref("fct_claude_usage") }}
-    where reported_grain <> 'key' and (total_tokens <> 0 or web_search_requests <> 0) and {{ is_touched() }}
+    where
+        reported_grain <> 'key'
+        and (total_tokens <> 0 or web_search_requests <> 0)
+        and {{ is_touched(days_before=days_before) }}
 {% endmacro %}
 
 {% macro remainder_dust() -%} cast('{{ var("remainder_dust_cents") }}' as decimal(38, 12)) {%- endmacro %}

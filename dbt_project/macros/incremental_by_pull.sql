@@ -8,6 +8,7 @@
       period       'day' (column activity_date) or 'month' (column month); default 'day'
       labels       columns copied from dim_claude_organizations; days of an organisation whose label changed are touched
       days_after   so many days behind a touched one depend on it too; default 0
+      months_after   the same in months, for a model by month
       rows_per_range   in place of the variable, for a model that reads far back before each range
     It narrows everything it reads by `{{ is_touched() }}` and selects `{{ built_through_sequence(...) }}` as its last
     column. Compiled alone, its SQL is that of all days.
@@ -47,7 +48,10 @@
     {%- set meta = config.get("meta") or {} -%}
     {%- set is_monthly = meta.get("period") == "month" -%}
     {%- set first = "cast(date_trunc('month', activity_date) as date)" if is_monthly else "activity_date" -%}
-    {%- set last = first ~ " + interval 1 month - interval 1 day" if is_monthly else "activity_date + interval " ~ meta.get("days_after", 0) ~ " day" -%}
+    {%- if is_monthly -%}
+        {%- set last = first ~ " + interval " ~ (1 + meta.get("months_after", 0)) ~ " month - interval 1 day" -%}
+    {%- else -%} {%- set last = "activity_date + interval " ~ meta.get("days_after", 0) ~ " day" -%}
+    {%- endif -%}
     with
         pull_days as (
             select * from {{ ref("stg_pull_days") }} where endpoint in ('{{ meta.endpoints | join("', '") }}')

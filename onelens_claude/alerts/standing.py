@@ -6,11 +6,15 @@ What must not go here: what is told of it, and once (`facts.py`, `log.py`).
 
 BUDGETS = """
     -- the columns by name as far as they are there: the mart of an older version has no forecast
-    select columns(lambda name: name in (
-        'organization_id', 'budget_id', 'scope', 'scope_value', 'period_start', 'limit_usd', 'spent_usd',
-        'percent_used', 'forecast_usd', 'forecast_low_usd', 'forecast_high_usd', 'threshold_crossed', 'status'
-    ))
+    select
+        columns(lambda name: name in (
+            'organization_id', 'budget_id', 'scope', 'scope_value', 'period_start', 'limit_usd', 'spent_usd',
+            'percent_used', 'forecast_usd', 'forecast_low_usd', 'forecast_high_usd', 'threshold_crossed', 'status'
+        )),
+        coalesce(email, name, scope_value) as member
     from marts.budget_status
+    left join (select organization_id, user_id as scope_value, 'user' as scope, email, name from marts.dim_claude_users)
+        using (organization_id, scope, scope_value)
     qualify period_start = max(period_start) over (partition by organization_id, budget_id)
     order by status = 'exceeded' desc, percent_used desc, organization_id, budget_id, scope_value"""
 OPEN_INCIDENTS = """

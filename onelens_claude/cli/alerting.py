@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import typer
 
@@ -70,11 +71,8 @@ def list_alerts(as_json: bool = JSON_OPTION) -> None:
     own = [row for row in rows if row["told_in"] is None]
     if own:
         print_table(
-            ["first seen (UTC)", "channel", "status", "attempts", "alert"],
-            [
-                (f"{row['first_seen_at']:%Y-%m-%d %H:%M}", row["channel"], row["status"], row["attempts"], row["title"])
-                for row in own
-            ],
+            ["first seen (UTC)", "channel", "status", "alert"],
+            [(f"{row['first_seen_at']:%Y-%m-%d %H:%M}", row["channel"], _status(row), row["title"]) for row in own],
         )
         if len(rows) > len(own):
             note(f"{len(rows) - len(own)} more were told in the message of another of these; --json shows them.")
@@ -82,3 +80,8 @@ def list_alerts(as_json: bool = JSON_OPTION) -> None:
         note("No channel was told anything yet.")
     for one in down:
         note(f"{one.channel} is down since {one.down_since:%Y-%m-%d %H:%M} UTC: {one.last_error}")
+
+
+def _status(row: dict[str, Any]) -> str:
+    """Return the status, with the attempts where one was not enough."""
+    return f"{row['status']}, {row['attempts']} attempts" if row["attempts"] > 1 else str(row["status"])

@@ -68,7 +68,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
     if widths is None:
         _print_records(headers, cells, title)
         return
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    folded = [row for row in cells if any(cell_len(cell) > width for cell, width in zip(row, widths, strict=True))]
+    # where most rows run on, only a line shows where the next begins
+    has_lines = 2 * len(folded) > len(cells)
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", show_lines=has_lines)
     for header, is_number, width in zip(headers, are_numbers, widths, strict=True):
         table.add_column(header, justify="right" if is_number else "left", overflow="fold", width=width)
     for row in cells:

@@ -119,16 +119,15 @@ def _print_budgets(budgets: list[dict[str, Any]]) -> None:
     rows = [
         (
             one["organization_id"],
-            one["budget_id"],
-            "" if one["scope"] == "organization" else one["scope_value"],
+            one["budget_id"] if one["scope"] == "organization" else f"{one['budget_id']} for {one['member']}",
             one["period_start"],
             one["status"],
-            f"{one['percent_used']:.1f} %",
+            f"{one['percent_used']:,.1f} %",
             _forecast(one),
         )
         for one in budgets[:_BUDGETS_SHOWN]
     ]
-    print_table(["organisation", "budget", "for", "since", "state", "used", "forecast"], rows)
+    print_table(["organisation", "budget", "since", "state", "used", "forecast"], rows)
     if len(budgets) > _BUDGETS_SHOWN:
         note(f'{len(budgets) - _BUDGETS_SHOWN} more: onelens-claude query "from marts.budget_status"')
 

@@ -127,7 +127,7 @@ def _build_budget_check() -> dg.AssetChecksDefinition:
     )
     def budgets_are_kept(onelens: dg.ResourceParam[Onelens]) -> dg.AssetCheckResult:
         with onelens.warehouse().working_reader() as connection:
-            columns, rows = _fetch(connection, f"from ({BUDGETS}) where status <> 'ok'")
+            columns, rows = _fetch(connection, f"select * exclude (member) from ({BUDGETS}) where status <> 'ok'")
         exceeded = sum(row[-1] == "exceeded" for row in rows)
         return dg.AssetCheckResult(
             passed=not rows,

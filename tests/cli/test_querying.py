@@ -314,6 +314,13 @@ def test_a_long_text_is_folded_and_a_number_never(world):
     assert max(cell_len(line) for line in screen.splitlines()) <= 80
 
 
+@pytest.mark.parametrize(("long_rows", "lines_between"), [(1, 0), (2, 2)])
+def test_where_most_rows_run_on_a_line_parts_them(world, long_rows, lines_between):
+    sql = f"select range as number, repeat('a long text ', if(range < {long_rows}, 9, 1)) as words from range(3)"
+    _, screen = on_a_terminal(world.variables(), "query", sql)
+    assert sum(line.startswith("├") for line in screen.splitlines()) == lines_between
+
+
 def test_ctrl_c_ends_a_question_that_takes_long_without_a_traceback(world):
     process = world.start("query", "select count(*) from range(1_000_000_000) a, range(1000) b")
     try:

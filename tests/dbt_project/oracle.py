@@ -29,6 +29,21 @@ TOKENS = (
     "cache_creation_1h_input_tokens",
     "output_tokens",
 )
+TOKEN_TYPES = dict(
+    zip(
+        TOKENS,
+        (
+            "uncached_input_tokens",
+            "cache_read_input_tokens",
+            "cache_creation.ephemeral_5m_input_tokens",
+            "cache_creation.ephemeral_1h_input_tokens",
+            "output_tokens",
+        ),
+        strict=True,
+    )
+)
+"""Counter of a usage line to the token type of a cost line."""
+DUST = Decimal("0.01")
 
 
 def finality(pull: Pull, day: dt.date, revision_days: int) -> str:
@@ -179,3 +194,30 @@ def facts(  # noqa: C901, PLR0912 - told in one piece, it is easier to believe
         for line, (values, attribution, is_placed, grain, pull_id) in lines.items():
             result[organization_id, day, *line] = (*values, attribution, is_placed, grain, state, pull_id)
     return result
+
+
+def complete_days(built: Built, kind: str) -> dict[str, set[dt.date]]:
+    current = current_pulls(built)
+    days: dict[str, set[dt.date]] = defaultdict(set)
+    for organization_id, day, endpoint in current:
+        pulls = [current.get((organization_id, day, name)) for name in (f"{kind}_report", f"user_{kind}_report")]
+        if endpoint == f"{kind}_report" and all(
+            pull and finality(pull, day, built.organizations[organization_id]["revision_days"]) != "incomplete"
+            for pull in pulls
+        ):
+            days[organization_id].add(day)
+    return days
+
+
+def partly_detailed_days(
+    costs: dict[tuple[Any, ...], tuple[Any, ...]], usage: dict[tuple[Any, ...], tuple[Any, ...]]
+) -> set[tuple[str, dt.date]]:
+    """Return the days on which part of what no user is behind lacks dimensions."""
+    found = set()
+    for (organization_id, day, *_), (*values, _attribution, _placed, grain, _finality, _pull) in costs.items():
+        if grain != "key" and max(abs(values[0]), abs(values[1])) > DUST:
+            found.add((organization_id, day))
+    for (organization_id, day, *_), (*values, _attribution, _placed, grain, _finality, _pull) in usage.items():
+        if grain != "key" and (sum(values[:5]) or values[5]):
+            found.add((organization_id, day))
+    return found

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.dbt_project import scenarios_amounts, scenarios_prices
 from tests.dbt_project.raw_rows import DAY, D, RawWarehouse, activity, actor, at, cost, usage
-from tests.dbt_project.scenarios_random import register_random_pulls
+from tests.dbt_project.scenarios_random import register_random_months, register_random_pulls
 
 BUDGETS = [
     ("month", "*", "organization", None, "monthly", Decimal("0.30"), [25, 50, 100]),
@@ -45,8 +45,11 @@ def register_stage_1(w: RawWarehouse) -> None:
     scenarios_prices.register_plans(w)
     scenarios_prices.register_prices(w)
     scenarios_prices.register_premiums(w)
+    scenarios_prices.register_changes(w)
+    scenarios_prices.register_savings(w)
     register_adoption(w)
     register_random_pulls(w, seed=1)
+    register_random_months(w, seed=1)
     register_working(w, stage=1)
 
 
@@ -70,6 +73,7 @@ def register_stage_2(w: RawWarehouse) -> None:
     w.pull("partial", "cost_report", D + DAY, [cost("4", query="total")], **later)
     w.organizations["seats"]["plan"] = "usage"
     register_random_pulls(w, seed=2)
+    register_random_months(w, seed=2)
     register_working(w, stage=2)
 
 

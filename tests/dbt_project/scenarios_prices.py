@@ -150,3 +150,68 @@ def register_hidden_prices(w: RawWarehouse) -> None:
     searched: dict[str, Any] = {"server_tool_use": {"web_search_requests": 40}}
     w.pull("credits", "user_usage_report", D, [usage(9, user="u1", **searched)])
     w.pull("credits", "usage_report", D, [usage(9, query="total", **searched), usage(9, **searched)])
+
+
+def register_changes(w: RawWarehouse) -> None:
+    """One day of two months: another price, another discount, a model that comes and one that goes, beside one that stays."""
+    w.organization("changes")
+    haiku, sonnet = {"model": "claude-haiku-4-5"}, {"model": "claude-sonnet-4-6"}
+    months = [
+        (
+            [cost("77.7", "100"), cost("3.3", "3.3", speed="fast"), cost("0.7", **haiku)],
+            [usage(700), usage(11, speed="fast"), usage(13, **haiku)],
+        ),
+        (
+            [cost("123.456789012", "130"), cost("9.1", "9.2", speed="fast"), cost("0.9", **sonnet)],
+            [usage(777), usage(17, speed="fast"), usage(19, **sonnet)],
+        ),
+    ]
+    for month, (costs, tokens) in zip((2, 3), months, strict=True):
+        day = D.replace(month=month, day=1)
+        cents = str(sum(Decimal(line["amount"]) for line in costs))
+        listed = str(sum(Decimal(line["list_amount"]) for line in costs))
+        spent = [line | {"actor": actor("u1")} for line in costs]
+        w.costs("changes", day, spent, [cost(cents, listed, query="total"), *costs])
+        count = sum(row["output_tokens"] for row in tokens)
+        w.pull("changes", "user_usage_report", day, [row | {"actor": actor("u1")} for row in tokens])
+        w.pull("changes", "usage_report", day, [usage(count, query="total"), *tokens])
+
+
+def register_savings(w: RawWarehouse) -> None:
+    """Premiums beside their plain price, beside a list price and beside none; caches used well and badly; short requests."""
+    w.organization("savings")
+    plain = {"speed": "standard", "inference_geo": "global", "context_window": "0-200k"}
+    haiku, sonnet, unknown = ({"model": name} for name in ("claude-haiku-4-5", "claude-sonnet-4-6", "new-model"))
+    us = {"inference_geo": "us"}
+    spent: list[tuple[str, dict[str, Any], dict[str, int], list[str]]] = [
+        # user, dimensions, tokens by counter, cents by token type in the same order
+        ("u1", plain, {"output_tokens": 900_000, "uncached_input_tokens": 70_000}, ["2111", "33.3"]),
+        ("u1", plain | {"speed": "fast"}, {"output_tokens": 70_000, "uncached_input_tokens": 7}, ["1050.7", "0.1"]),
+        ("u1", plain | us, {"output_tokens": 500_000}, ["1399"]),
+        ("u1", plain | {"context_window": "200k-1M"}, {"output_tokens": 130_001}, ["487.5"]),
+        ("u1", plain | {"speed": "fast", "inference_geo": "us"}, {"output_tokens": 50_000}, ["800"]),
+        ("u2", plain | haiku | us, {"output_tokens": 2_000_000}, ["1100"]),
+        # of one kind of token the organisation knows its own price, of the other the list's
+        ("u2", plain | sonnet, {"uncached_input_tokens": 500_000}, ["150"]),
+        ("u2", plain | sonnet | us, {"uncached_input_tokens": 900_000, "output_tokens": 900_000}, ["297", "1485"]),
+        ("u2", plain | unknown | {"speed": "fast"}, {"output_tokens": 3_000}, ["250"]),
+    ]
+    for number in range(7):
+        cached = {"uncached_input_tokens": 1_000_000 * number + 50_001, "cache_read_input_tokens": 3_000_000}
+        cents = [str(number * Decimal(500) + Decimal("25.0005")), "150"]
+        spent.append((f"p{number}", plain | {"product": "claude_code"}, cached, cents))
+    users, tokens = [], []
+    for user, dimensions, counters, cents in spent:
+        for counter, amount in zip(counters, cents, strict=True):
+            listed = str(Decimal(amount) + 7) if user == "u2" else amount
+            users.append(cost(amount, listed, user=user, token_type=counter, **dimensions))
+        tokens.append(usage(user=user, **({"output_tokens": 0, "requests": 300} | dimensions | counters)))
+    day = D.replace(month=2, day=1)
+    sums = {name: str(sum(Decimal(row[name]) for row in users)) for name in ("amount", "list_amount")}
+    w.costs("savings", day, users, [cost(sums["amount"], sums["list_amount"], query="total")])
+    w.pull("savings", "user_usage_report", day, tokens)
+    counted = {
+        name: sum(row[name] for row in tokens)
+        for name in ("output_tokens", "uncached_input_tokens", "cache_read_input_tokens")
+    }
+    w.pull("savings", "usage_report", day, [usage(query="total", **counted)])

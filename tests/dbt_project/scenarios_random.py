@@ -109,3 +109,21 @@ def make_row(kind: str, line: dict[str, Any], *, user: str | None = None, query:
         return cost(f"{line['amount']:f}", f"{line['list_amount']:f}", user=user, query=query, **dimensions)
     tokens = {name: line[name] for name in ("uncached_input_tokens", "requests")}
     return usage(line["output_tokens"], user=user, query=query, **tokens, **dimensions)
+
+
+def register_random_months(w: RawWarehouse, *, seed: int) -> None:
+    """Pull the first days of five months of a usage and of a seat plan; the second seed revises the third month."""
+    rng = random.Random(seed)
+    for organization_id, plan in (("months", "usage"), ("seat-months", "seat")):
+        w.organization(organization_id, plan=plan)
+        for month in (12, 1, 2, 3, 4) if seed == 1 else (2,):
+            start = D.replace(year=2025 if month == 12 else 2026, month=month, day=1)
+            fetched = at(start, days_later=10 * seed)
+            for kind in ("cost", "usage"):
+                users, report = random_answers(rng, kind, start, 6 // seed)
+                w.pull(organization_id, f"user_{kind}_report", start, users, days=6 // seed, fetched_at=fetched)
+                if (kind, month) != ("usage", 4):  # its first days alone have tokens
+                    w.pull(organization_id, f"{kind}_report", start, report, days=6 // seed, fetched_at=fetched)
+                    continue
+                first = [row for row in report if row["activity_date"] < start + 4 * DAY]
+                w.pull(organization_id, f"{kind}_report", start, first, days=4, fetched_at=fetched)

@@ -18,6 +18,7 @@ import duckdb
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 from filelock import FileLock
 
+from onelens_claude.orchestration.assets.previews import MARTS, example_query, mart_previews
 from onelens_claude.orchestration.assets.raw import WRITER_POOL
 from onelens_claude.orchestration.private_apis import InstalledDbt
 from onelens_claude.orchestration.resources import Onelens
@@ -48,19 +49,41 @@ def build_dbt_resource(project: DbtProject) -> DbtCliResource:
 
 
 class _Translator(DagsterDbtTranslator):
-    """An asset's page shows what its table is; the SQL behind it is in the catalogue."""
+    """An asset's page shows what its table is, and of a mart a query to begin with; its SQL is in the catalogue."""
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
         return str(dbt_resource_props["description"])
 
+    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
+        metadata = super().get_metadata(dbt_resource_props)
+        if dbt_resource_props["schema"] != MARTS:
+            return metadata
+        return {**metadata, **example_query(dbt_resource_props["name"])}
+
 
 def _manifest(project: DbtProject) -> dict[str, Any]:
-    """Return the manifest with each test's description where dagster-dbt looks for the one of its check."""
+    """Return the manifest with each test's description, and a short name, where dagster-dbt looks for its check's."""
     manifest: dict[str, Any] = json.loads(Path(project.manifest_path).read_text(encoding="utf-8"))
     for node in manifest["nodes"].values():
         if node["resource_type"] == "test":
             node["meta"]["description"] = node["description"]
+            node["name"] = _check_name(node)
     return manifest
+
+
+def _check_name(test: Mapping[str, Any]) -> str:
+    """Return what is checked, its telling word first: the UI cuts long names, and dbt's begin with kind and model.
+
+    dagster-dbt selects tests by their path in the project, which keeps dbt's name.
+    """
+    kind, column = test.get("test_metadata", {}).get("name"), test.get("column_name")
+    return {
+        "unique_grain": "grain_is_unique",
+        "unique": f"{column}_is_unique",
+        "not_null": f"{column}_is_not_null",
+        "accepted_values": f"{column}_is_a_known_word",
+        "is_known_user": f"{column}_is_a_known_user",
+    }.get(kind, str(test["name"]))
 
 
 def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
@@ -87,29 +110,48 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
             invocation = dbt.cli(arguments, context=context, target_path=folder)
             _running.add(invocation.process)
             try:
-                yield from _with_what_was_checked(invocation.stream(), warehouse.path)
+                yield from _with_what_was_built(context, invocation.stream(), warehouse.path)
             finally:
                 _running.discard(invocation.process)
 
     return dbt_models
 
 
-def _with_what_was_checked(events: Iterable[Any], path: Path) -> Iterator[Any]:
-    """Pass dbt's events on, the check that everything rests on last: dbt tells only how many rows were wrong."""
-    held_back = []
+def _with_what_was_built(context: dg.AssetExecutionContext, events: Iterable[Any], path: Path) -> Iterator[Any]:
+    """Pass dbt's events on, from the first mart's when dbt has ended, which has the file open until then.
+
+    What is behind a mart waits with it, because Dagster wants events in the order of the graph.
+    """
+    held_back: list[Any] = []
     failure: Exception | None = None
     try:
         for event in events:
-            if isinstance(event, dg.AssetCheckResult) and event.check_name == _RECONCILIATION:
+            if held_back or _mart_of(context, event):
                 held_back.append(event)
             else:
                 yield event
     except Exception as error:  # noqa: BLE001 - raised again below, after what is held back
         failure = error
-    for result in held_back:
-        yield result.with_metadata({**result.metadata, **_reconciled(path)})
+    built = [mart for event in held_back if isinstance(event, dg.Output) and (mart := _mart_of(context, event))]
+    previews = mart_previews(path, built)
+    for event in held_back:
+        if isinstance(event, dg.Output):
+            yield event.with_metadata({**event.metadata, **previews.get(_mart_of(context, event) or "", {})})
+        elif isinstance(event, dg.AssetCheckResult) and event.check_name == _RECONCILIATION:
+            yield event.with_metadata({**event.metadata, **_reconciled(path)})
+        else:
+            yield event
     if failure:
         raise failure
+
+
+def _mart_of(context: dg.AssetExecutionContext, event: Any) -> str | None:
+    """Return the mart that was built or checked, if the event tells of one."""
+    if isinstance(event, dg.Output):
+        key: Any = context.asset_key_for_output(event.output_name)
+    else:
+        key = event.asset_key if isinstance(event, dg.AssetCheckResult) else None
+    return key.path[-1] if key and key.path[0] == MARTS else None
 
 
 def _reconciled(path: Path) -> dict[str, Any]:

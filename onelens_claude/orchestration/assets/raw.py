@@ -278,17 +278,17 @@ def _without_events() -> dg.MaterializeResult[None]:
 def _day_metadata(endpoint: Endpoint, outcomes: list[DayOutcome]) -> dict[str, Any]:
     loaded = [one for one in outcomes if one.status is DayStatus.LOADED]
     stamps = [one.data_refreshed_at for one in loaded if one.data_refreshed_at]
+    # Figures as text: Dagster's numbers are floats, and its plots keep the highest of several pulls of a day.
     metadata: dict[str, Any] = {
         "organizations": "; ".join(f"{one.organization_id}: {_in_words(one)}" for one in outcomes),
-        "rows": sum(one.row_count for one in loaded),
-        "pages": sum(one.page_count for one in loaded),
-        "bytes": sum(one.byte_count for one in loaded),
+        "rows": str(sum(one.row_count for one in loaded)),
+        "pages": str(sum(one.page_count for one in loaded)),
+        "bytes": str(sum(one.byte_count for one in loaded)),
     }
     if stamps:
         metadata["data_refreshed_at"] = dg.MetadataValue.timestamp(min(stamps))
     if "amount" in endpoint.columns:
         amounts = [one.amount_cents for one in loaded if one.amount_cents is not None]
-        # Text: Dagster's numbers are floats, and its plots would keep the highest of several pulls.
         metadata["amount_cents"] = str(sum(amounts)) if amounts else "0"
     return metadata
 
