@@ -64,8 +64,8 @@ def demo_world() -> Iterator[Path]:
             "optional_endpoints": list(OPTIONAL_ENDPOINTS),
             "polling": {"requests_per_minute": _UNHURRIED},
             "budgets": [
-                {"id": "organization-month", "organization": "*", "limit_usd": "2000.00"},
-                {"id": "each-person", "organization": "*", "scope": "user", "value": "*", "monthly_usd": "100.00"},
+                {"id": "organization-month", "organization": "*", "limit_usd": "20000.00"},
+                {"id": "each-person", "organization": "*", "scope": "user", "value": "*", "monthly_usd": "1000.00"},
             ],
             "alerts": [{"id": "demo", "kind": "log"}],
         }

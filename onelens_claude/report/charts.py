@@ -14,13 +14,15 @@ from typing import Any
 from onelens_claude.report.look import FONT, THEMES
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-_USD = {"format": "$~s", "title": None, "tickCount": 5}
-_COUNT = {"format": "~s", "title": None, "tickCount": 5}
+# not "$0k", and a billion is B
+_ZERO = {"labelExpr": "datum.value === 0 ? '0' : replace(datum.label, 'G', 'B')"}
+_USD = {"format": "$~s", "title": None, "tickCount": 5, **_ZERO}
+_COUNT = {"format": "~s", "title": None, "tickCount": 5, **_ZERO}
 _DAYS = {
     "field": "day",
     "type": "temporal",
     "timeUnit": "utcyearmonthdate",
-    "axis": {"title": None, "format": "%-d %b", "labelOverlap": "greedy", "grid": False, "tickCount": 8},
+    "axis": {"title": None, "format": "%-d %b", "labelOverlap": "parity", "grid": False, "tickCount": 8},
 }
 _TEXT = {"field": "text", "type": "nominal"}
 _OWN_COLOUR = {"field": "colour", "type": "nominal", "scale": None}

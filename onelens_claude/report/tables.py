@@ -46,6 +46,8 @@ def _scoped(row: dict[str, Any], people: People) -> dict[str, Any]:
     elif row["scope"] == "user_product":
         user_id, _, product = value.rpartition("/")
         about = f"{people.label(organization_id, user_id or '')} · {product}"
+    elif row["scope"] == "organization":
+        about = "the whole organisation"
     else:
         about = people.text(value)
     named = {

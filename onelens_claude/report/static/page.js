@@ -4,6 +4,7 @@
 const FILTERS = { organization: "organisation", person: "person", product: "product", model: "model", dates: "from and to", to: "month of To", split: "split" };
 const STATUS = { ok: "within", warning: "warned", exceeded: "exceeded", forecast_exceeded: "forecast above", open: "open", resolved: "resolved", revised_away: "revised away" };
 const MOST_BEHIND = 400;
+const ERRORS_ONLY = 1; /* Vega warns of a layer without rows, which is what an empty state is */
 const byId = (id) => document.getElementById(id);
 const charts = new Map(); /* panel to its Vega view */
 const drawn = new Map(); /* panel to the filters it was drawn for */
@@ -193,7 +194,7 @@ function showTheme() {
 
 function showHeader() {
   const { about } = data;
-  const plans = { usage: "usage plan", seat: "seat plan: cost is usage credits, without subscriptions" };
+  const plans = { usage: "usage plan", seat: "seat plan, cost without subscriptions" };
   byId("badges").replaceChildren(
     el("span", { class: about.is_demo ? "badge made-up" : "badge" }, about.is_demo ? "Made-up data" : "Live data"),
     ...(about.is_redacted ? [el("span", { class: "badge" }, "Names removed")] : []),
@@ -203,8 +204,8 @@ function showHeader() {
     ["Costs complete to", organizations.length ? dateOrNot(span(organizations.map((one) => one.complete))) : "nothing loaded"],
     ["Adoption complete to", organizations.length ? dateOrNot(span(organizations.map((one) => one.adoption))) : "nothing loaded"],
     ["Days that may change", organizations.map((one) => `${count(one.provisional_day_count)}${organizations.length > 1 ? ` ${one.name}` : ""}`).join(", ") || "–"],
-    ["Plan", [...new Set(organizations.map((one) => `${organizations.length > 1 ? `${one.name}: ` : ""}${plans[one.plan] ?? one.plan}`))].join("; ") || "–"],
     ["Built", `${about.built_at} UTC`],
+    ["Plan", [...new Set(organizations.map((one) => `${organizations.length > 1 ? `${one.name}: ` : ""}${plans[one.plan] ?? one.plan}`))].join("; ") || "–"],
   ];
   byId("facts").replaceChildren(...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
   byId("footer").replaceChildren(el("p", {}, `onelens_claude ${about.version}. Every amount is a sum of what the marts hold, exact to the last digit and shown to the cent. All days are UTC.`),
@@ -276,10 +277,10 @@ async function drawChart(name, node, { rows, say }) {
     await view.resize().runAsync();
     return;
   }
-  const place = el("div", { class: "drawing" });
+  const place = el("div", { class: "drawing", "aria-hidden": "true" });
   node.replaceChildren(place);
   const spec = { ...data.charts[name], data: { name: "rows", values: rows } };
-  const made = await vegaEmbed(place, spec, { ast: true, actions: false, renderer: "svg", defaultStyle: false, config: data.configs[isDark() ? "dark" : "light"], tooltip: { theme: isDark() ? "dark" : "light" } });
+  const made = await vegaEmbed(place, spec, { ast: true, actions: false, renderer: "svg", defaultStyle: false, logLevel: ERRORS_ONLY, config: data.configs[isDark() ? "dark" : "light"], tooltip: { theme: isDark() ? "dark" : "light" } });
   charts.set(node, made.view);
 }
 
@@ -319,7 +320,7 @@ function table(name, title, { columns, rows }) {
 function cell(column, row, isHead) {
   const kind = KINDS[column.kind];
   const value = row[column.key] ?? null;
-  const parts = [kind.show(value)];
+  const parts = [column.bar ? el("span", { class: "beside" }, kind.show(value)) : kind.show(value)];
   if (column.swatch) parts.unshift(el("span", { class: "swatch", style: { color: row[column.swatch] } }));
   if (column.detail && row[column.detail]) parts.push(el("bdi", { class: "detail" }, row[column.detail]));
   if (column.bar) {

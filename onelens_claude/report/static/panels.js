@@ -253,14 +253,15 @@ PANELS.month = (filter, colours) => {
     });
     return days;
   };
-  const cumulated = (from, to, kind, name, colour) => {
+  const cumulated = (begin, to, kind, name, colour) => {
+    const from = Math.max(begin, first); /* nothing is known of the days before */
     const days = perDay(from, to);
     if (!days.size) return [];
     let sum = 0n;
     return Array.from({ length: to - from + 1 }, (_, n) => {
       const units = days.get(from + n)?.units ?? 0n;
       sum += units;
-      return { kind, day: n + 1, date: from + n, units, sum, usd: dollars(sum), colour,
+      return { kind, day: dayOfMonth(from + n), date: from + n, units, sum, usd: dollars(sum), colour,
         text: `${dateText(from + n)}: ${usd(sum)} in ${name} so far, ${usd(units)} that day` };
     });
   };
@@ -526,13 +527,15 @@ function monthly(name, what, columns) {
     if (missing(name)) return absent(name, `no ${what}`);
     const rows = rowsOf(name, inOrganization(filter), inMonths(filter));
     if (!rows.length) return { empty: `No ${what} in these months.`, todo: null };
-    return { note: `By month: ${monthName(monthStart(filter.from))}${monthStart(filter.from) === monthStart(filter.to) ? "" : ` to ${monthName(monthStart(filter.to))}`}, whole months.${data.tables[name].more ? ` ${count(data.tables[name].more)} more are in the mart.` : ""}`,
-      table: { columns: [{ key: "title", label: "Name", kind: "text" }, ...organizationColumn(), { key: "month", label: "Month", kind: "month" }, ...columns], rows } };
+    const [begin, end] = [monthStart(filter.from), monthStart(filter.to)];
+    return { note: `Whole months: ${monthName(begin)}${begin === end ? "" : ` to ${monthName(end)}`}.${data.tables[name].more ? ` ${count(data.tables[name].more)} more are in the mart.` : ""}`,
+      table: { columns: [{ key: "title", label: "Name", kind: "text" }, ...organizationColumn(),
+        ...(begin === end ? [] : [{ key: "month", label: "Month", kind: "month" }]), ...columns], rows } };
   };
 }
-PANELS.projects = monthly("projects", "projects", [{ key: "message_count", label: "Messages", kind: "count" }, { key: "conversation_count", label: "Conversations", kind: "count" }, { key: "most_users", label: "Most people on a day", kind: "count" }]);
-PANELS.skills = monthly("skills", "skills", [{ key: "invocation_count", label: "Uses", kind: "count" }, { key: "most_users", label: "Most people on a day", kind: "count" }, { key: "list_price", label: "At list price (USD)", kind: "usd" }]);
-PANELS.connectors = monthly("connectors", "connectors", [{ key: "call_count", label: "Calls", kind: "count" }, { key: "read_call_count", label: "Reading", kind: "count" }, { key: "write_call_count", label: "Writing", kind: "count" }, { key: "most_users", label: "Most people on a day", kind: "count" }]);
+PANELS.projects = monthly("projects", "projects", [{ key: "message_count", label: "Messages", kind: "count" }, { key: "conversation_count", label: "Conversations", kind: "count" }, { key: "most_users", label: "Most people a day", kind: "count" }]);
+PANELS.skills = monthly("skills", "skills", [{ key: "invocation_count", label: "Uses", kind: "count" }, { key: "most_users", label: "Most people a day", kind: "count" }, { key: "list_price", label: "At list price (USD)", kind: "usd" }]);
+PANELS.connectors = monthly("connectors", "connectors", [{ key: "call_count", label: "Calls", kind: "count" }, { key: "read_call_count", label: "Reading", kind: "count" }, { key: "write_call_count", label: "Writing", kind: "count" }, { key: "most_users", label: "Most people a day", kind: "count" }]);
 
 const SAVINGS = { fast_mode: "Fast mode", us_inference: "US inference", long_context: "Long context", low_cache_reuse: "Low cache reuse", premium_model: "A cheaper model would do", idle_seat: "Idle seats" };
 PANELS.savings = (filter) => {
