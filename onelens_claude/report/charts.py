@@ -203,6 +203,47 @@ def change() -> dict[str, Any]:
     )
 
 
+def usd_axis() -> dict[str, Any]:
+    """Return how an axis of dollars is written."""
+    return _USD
+
+
+def as_picture(
+    specification: dict[str, Any], rows: list[dict[str, Any]], series: dict[str, str], heading: str
+) -> dict[str, Any]:
+    """Return a chart that stands alone: with its rows, a width, a heading, and a legend for the colours of `series`."""
+    colour = {
+        "field": "series",
+        "type": "nominal",
+        "scale": {"domain": list(series), "range": list(series.values())},
+        "legend": {
+            "orient": "top",
+            "title": None,
+            "columns": 5,
+            "labelLimit": 200,
+            "symbolType": "square",
+            "symbolOpacity": 1,
+        },
+    }
+
+    def told(value: Any) -> Any:
+        if value == _OWN_COLOUR:
+            return colour
+        if isinstance(value, dict):
+            return {key: told(inner) for key, inner in value.items() if key != "tooltip"}
+        return [told(inner) for inner in value] if isinstance(value, list) else value
+
+    chart = told(specification)
+    return {
+        **chart,
+        "data": {"name": "rows", "values": rows},
+        "width": 720,
+        "autosize": {"type": "pad"},
+        "padding": 16,
+        "title": {"text": heading, "offset": 14},
+    }
+
+
 def charts() -> dict[str, dict[str, Any]]:
     """Return every chart by its name on the page."""
     return {

@@ -109,6 +109,7 @@ function forecastOf(filter) {
   if (missing("forecast")) return { why: `This warehouse has no ${missing("forecast")} yet.` };
   if (!scope) return { why: "A forecast is made of one person, product or model." };
   const month = monthStart(filter.to);
+  if (monthEnd(month) <= newest) return { why: `${monthName(month)} is over.` };
   const rows = rowsOf("forecast", inOrganization(filter)).filter((row) => row.scope === scope.scope && row.month === month && scope.is(row));
   if (!rows.length) return { why: "Nothing is forecast for this month." };
   const forecast = rows.every((row) => row.forecast !== null) ? addUnits(rows.map((row) => row.forecast)) : null;
