@@ -24,7 +24,8 @@ TABLES = {
     "dim_claude_organizations": "organization_id text, name text, plan text, first_known_date date, "
     "complete_through date, final_through date",
     "dim_claude_users": "organization_id text, user_id text, email text, name text, is_deleted boolean",
-    "fct_claude_costs": f"{_SPEND}, amount_cents {CENTS}, list_amount_cents {CENTS}",
+    "fct_claude_costs": f"{_SPEND}, amount_cents {CENTS}, list_amount_cents {CENTS}, "
+    f"amount_usd {MONEY} generated always as (amount_cents * 0.01)",
     "fct_claude_usage": f"{_SPEND}, uncached_input_tokens bigint, cache_read_input_tokens bigint, "
     "cache_creation_5m_input_tokens bigint, cache_creation_1h_input_tokens bigint, output_tokens bigint, "
     "requests bigint",
