@@ -17,6 +17,7 @@ import typer
 from onelens_claude.cli.options import ORG_OPTION
 from onelens_claude.cli.output import note, stdout
 from onelens_claude.report.page import write_page
+from onelens_claude.report.pictures import write_pictures
 from onelens_claude.report.sheets import write_sheets
 from onelens_claude.settings import load_settings
 
@@ -33,6 +34,9 @@ def report(
     serve: Annotated[
         bool, typer.Option("--serve", help="Serve the page on this machine until interrupted; links open it by http.")
     ] = False,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", metavar="DIR", help="Draw the main charts as PNG and SVG files, too.")
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="DIR", help="Write the tables as CSV files, too, with every digit.")
     ] = None,
@@ -46,6 +50,9 @@ def report(
     stdout.print(str(page), soft_wrap=True)
     if csv is not None:
         for path in write_sheets(settings, csv, organization_id=org, is_redacted=redact):
+            stdout.print(str(path), soft_wrap=True)
+    if pictures is not None:
+        for path in write_pictures(settings, pictures, organization_id=org):
             stdout.print(str(path), soft_wrap=True)
     if serve:
         _serve(page, open_it=open_it)

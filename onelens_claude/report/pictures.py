@@ -19,12 +19,17 @@ import vl_convert
 
 from onelens_claude.report.charts import as_picture, config, month, people, stacked, usd_axis
 from onelens_claude.report.look import THEMES, colours, product_name
+from onelens_claude.report.page import replace_file
 from onelens_claude.visible import visible
 from onelens_claude.warehouse.connections import dicts
+from onelens_claude.warehouse.files import open_serving_copy
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from onelens_claude.settings import Settings
 
 _SCALE = 2.0
 """Pixels per point: sharp on the screens that mails are read on."""
@@ -39,6 +44,20 @@ class Picture:
     says: str
     png: bytes
     svg: str
+
+
+def write_pictures(settings: Settings, folder: Path, *, organization_id: str | None = None) -> list[Path]:
+    """Write both files of each picture into a folder; return their paths. Errors as `page.write_page`."""
+    with open_serving_copy(settings.serving_path) as connection:
+        drawn = draw_pictures(connection, None if organization_id is None else [organization_id])
+    files = [
+        (f"{one.name}.{kind}", content)
+        for one in drawn
+        for kind, content in (("png", one.png), ("svg", one.svg.encode()))
+    ]
+    for name, content in files:
+        replace_file(folder / name, content)
+    return [folder / name for name, _ in files]
 
 
 def draw_pictures(connection: duckdb.DuckDBPyConnection, organizations: Sequence[str] | None = None) -> list[Picture]:

@@ -16,6 +16,7 @@ import pytest
 
 from onelens_claude.errors import SettingsError, WarehouseError
 from onelens_claude.report.page import ReportError, default_path, unpacked, write_page
+from onelens_claude.report.pictures import write_pictures
 from onelens_claude.report.sheets import write_sheets
 from tests.report.made_up import settings_for, write_many, write_marts
 
@@ -158,6 +159,17 @@ def test_the_pages_of_a_thousand_people_over_a_year_and_of_more_stay_small(tmp_p
     assert (len(spend["people"]["label"]), spend["people"]["label"][-1]) == (501, "500 other people")
     total = Decimal(sum(spend["by_person"]["paid"])).scaleb(-4)
     assert total + Decimal(sum(spend["by_person"]["paid_rest"])).scaleb(-12) == cents
+
+
+def test_the_main_charts_are_files_that_any_program_shows(settings: Settings, tmp_path: Path) -> None:
+    paths = write_pictures(settings, tmp_path / "pictures", organization_id="acme")
+    assert [path.name for path in paths] == ["month.png", "month.svg", "daily.png", "daily.svg"]
+    for path in paths:
+        content = path.read_bytes()
+        assert content.startswith(b"\x89PNG\r\n" if path.suffix == ".png" else b"<svg")
+        assert SCRIPT.encode() not in content
+    assert "$10.00 from 1 to 18 Nov 2026." in paths[1].read_text(encoding="utf-8")
+    assert write_pictures(settings, tmp_path, organization_id="nobody") == []
 
 
 def test_a_mart_that_an_older_warehouse_lacks_is_said_on_the_page(settings: Settings) -> None:
