@@ -55,7 +55,7 @@ def config(theme: str) -> dict[str, Any]:
     }
 
 
-def _chart(height: int | dict[str, int], **rest: Any) -> dict[str, Any]:
+def _chart(height: int, **rest: Any) -> dict[str, Any]:
     return {
         "$schema": _SCHEMA,
         "data": {"name": "rows"},
@@ -181,8 +181,8 @@ def people() -> dict[str, Any]:
 def change() -> dict[str, Any]:
     """Return from which effects the month before became this one."""
     return _chart(
-        {"step": 28},
-        mark={"type": "bar", "height": {"band": 0.66}, "cornerRadius": 1},
+        300,
+        mark={"type": "bar", "height": {"band": 0.6}, "cornerRadius": 1},
         encoding={
             "y": {
                 "field": "label",

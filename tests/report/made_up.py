@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from onelens_claude.report.tables import EFFECTS
 from onelens_claude.settings import Settings, load_settings
 from tests.organizations import write_settings_file
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MONEY, CENTS = "decimal(38, 14)", "decimal(38, 12)"
 _SPEND = "organization_id text, activity_date date, user_id text, product text, model text, is_placed boolean"
+_EFFECTS = ", ".join(f"{effect}_effect_usd {MONEY}" for effect in EFFECTS)
 TABLES = {
     "dim_claude_organizations": "organization_id text, name text, plan text, first_known_date date, "
     "complete_through date, final_through date",
@@ -36,6 +38,12 @@ TABLES = {
     "budget_status": "organization_id text, budget_id text, scope text, scope_value text, period text, "
     f"period_start date, period_end date, limit_usd {MONEY}, spent_usd {MONEY}, percent_used decimal(18, 4), "
     "status text, provisional_day_count bigint, unknown_day_count bigint",
+    "spend_changes": "organization_id text, month date, comparison text, first_compared_date date, "
+    "last_compared_date date",
+    "spend_change_drivers": "organization_id text, month date, product text, model text, "
+    f"previous_usd {MONEY}, current_usd {MONEY}, {_EFFECTS}",
+    "savings_opportunities": "organization_id text, month date, kind text, scope text, scope_value text, "
+    f"spent_usd {MONEY}, avoidable_usd {MONEY}, assumption text, evidence text",
     "cost_anomalies": "organization_id text, activity_date date, scope text, scope_value text, metric text, kind text, "
     f"impact_usd {MONEY}, status text, incident_id text, reason text",
 }

@@ -54,6 +54,17 @@ def hostile(path: Path) -> None:
                 ("acme", "each", "user", "cleo@acme.example.com", "monthly", DAY.replace(day=1), DAY.replace(day=30),
                  Decimal(1), Decimal(4), Decimal(400), "exceeded", 0, 0)
             ],
+            "spend_changes": [("acme", DAY.replace(day=1), "same_days", DAY, DAY)],
+            "spend_change_drivers": [
+                ("acme", DAY.replace(day=1), product, "claude-opus-4-7", Decimal(3), Decimal(5), Decimal("2.5"),
+                 Decimal("-0.5"), *[Decimal(0)] * 8)
+                for product in ("chat", "cowork")
+            ],
+            "savings_opportunities": [
+                ("acme", DAY.replace(day=1), "fast_mode", "user", "user_1", Decimal(9), Decimal(4),
+                 "Nobody waited for the answers", "ada@acme.example.com used 3 models"),
+                ("acme", DAY.replace(day=1), "idle_seat", "organization", "acme", None, Decimal(40), "Seats", "2 idle"),
+            ],
             "cost_anomalies": [
                 ("acme", DAY, "user", "user_1", "amount_usd", "spike", Decimal(9), "open", "i1",
                  "ada@acme.example.com spent $9; most of it with ben.o'hara@acme.example.com"),
@@ -123,6 +134,7 @@ def test_a_redacted_page_has_no_address_and_no_name_in_its_bytes_nor_in_its_csv(
     assert [one["about"] for one in content["tables"]["budgets"]["rows"]] == ["Person 1"]
     reasons = [one["reason"] for one in content["tables"]["anomalies"]["rows"]]
     assert "Person 4 spent $9; most of it with (name)" in reasons
+    assert [one["about"] for one in content["tables"]["savings"]["rows"]] == ["the whole organisation", "Person 4"]
 
 
 def test_the_page_allows_only_its_own_two_scripts_and_no_evaluation_of_text(settings: Settings) -> None:

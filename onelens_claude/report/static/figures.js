@@ -54,6 +54,8 @@ function exactUsd(value) {
 const dollars = (value) => Number(value) / 1e14; /* where it is drawn */
 const count = (value) => (value === null || value === undefined ? "–" : Number(value).toLocaleString("en-US"));
 
+const many = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+
 function short(value) {
   if (value === null || value === undefined) return "–";
   const steps = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]];

@@ -70,8 +70,8 @@ const ofPerson = (filter) => (row) => filter.person === null || row.person === f
 function rowsOf(name, ...tests) { return data.tables[name].rows.filter((row) => tests.every((test) => test(row))); }
 const missing = (name) => data.tables[name].missing;
 
-function absent(name, what) {
-  return { empty: `There is ${what} yet: this warehouse has no ${missing(name)}.`, todo: "The next `onelens-claude daily` of a version that has it builds it." };
+function absent(name) {
+  return { empty: `There is nothing to show: this warehouse has no ${missing(name)} yet.`, todo: "The next `onelens-claude daily` of a version that has it builds it." };
 }
 const NOTHING = { empty: "Nothing matches these filters.", todo: "Choose a longer range of days, or clear the filters." };
 const organizationColumn = () => (organizations.length > 1 ? [{ key: "organizationName", label: "Organisation", kind: "text" }] : []);
@@ -298,7 +298,7 @@ PANELS.month = (filter, colours) => {
 };
 
 PANELS.budgets = (filter) => {
-  if (missing("budgets")) return absent("budgets", "no budget");
+  if (missing("budgets")) return absent("budgets");
   const rows = rowsOf("budgets", inOrganization(filter), ofPerson(filter)).filter((row) => row.start <= filter.to && row.end >= filter.to);
   if (!rows.length) return { empty: "No budget has a period that holds this day.", todo: "Set limits under `budgets` in onelens.yaml." };
   const order = { exceeded: 0, forecast_exceeded: 1, warning: 2, ok: 3 };
@@ -442,7 +442,7 @@ PANELS.ownerless = (filter) => {
 const EFFECTS = { volume: "More or less use", mix: "Other mix of tokens", price: "List prices", discount: "Discounts", new_users: "New people",
   gone_users: "People who left", new_models: "New models", gone_models: "Models no longer used", credits: "Credits", other: "Other" };
 PANELS.change = (filter, colours) => {
-  if (missing("changes")) return absent("changes", "no explanation");
+  if (missing("changes")) return absent("changes");
   const month = monthStart(filter.to);
   const lines = rowsOf("changes", inOrganization(filter)).filter((row) => row.month === month
     && (filter.product === null || row.product === data.spend.products[filter.product]) && (filter.model === null || row.model === data.spend.models[filter.model]));
@@ -469,7 +469,7 @@ PANELS.change = (filter, colours) => {
 };
 
 PANELS.unusual = (filter, colours) => {
-  if (missing("anomalies")) return absent("anomalies", "no search for anomalies");
+  if (missing("anomalies")) return absent("anomalies");
   const found = rowsOf("anomalies", inOrganization(filter), inDays(filter), ofPerson(filter));
   const days = new Map();
   scan({ ...filter, product: null, model: null }, filter.from, filter.to, (lines, i) => {
@@ -488,7 +488,7 @@ PANELS.unusual = (filter, colours) => {
   }
   const open = new Set(found.filter((row) => row.status === "open").map((row) => row.incident_id)).size;
   return {
-    lead: found.length ? `${count(new Set(found.map((row) => row.incident_id)).size)} incidents on ${count(byDay.size)} days, ${count(open)} still open.` : "Nothing unusual was found on these days.",
+    lead: found.length ? `${many(new Set(found.map((row) => row.incident_id)).size, "incident")} on ${many(byDay.size, "day")}, ${count(open)} still open.` : "Nothing unusual was found on these days.",
     note: data.tables.anomalies.more ? `The newest ${count(data.tables.anomalies.rows.length)} are here; ${count(data.tables.anomalies.more)} more are in marts.cost_anomalies.` : null,
     chart: { rows, legend: [{ label: "Spend of the day", colour: colours.theme.accent }, { label: "Open", colour: colours.theme.bad, isDot: true }, { label: "Resolved or revised away", colour: colours.theme.quiet, isDot: true }],
       say: "Daily spend; a dot marks each day on which something unusual was found." },
@@ -499,7 +499,7 @@ PANELS.unusual = (filter, colours) => {
 
 PANELS.people = (filter, colours) => {
   const rows = rowsOf("adoption", inOrganization(filter), inDays(filter));
-  if (missing("adoption")) return absent("adoption", "no adoption");
+  if (missing("adoption")) return absent("adoption");
   if (!rows.length) return NOTHING;
   const series = [["daily_active_user_count", "Active that day", colours.series[1]], ["weekly_active_user_count", "In 7 days", colours.series[2]],
     ["monthly_active_user_count", "In 30 days", colours.series[0]], ["assigned_seat_count", "Seats", colours.theme.muted]];
@@ -525,7 +525,7 @@ PANELS.people = (filter, colours) => {
 
 function monthly(name, what, columns) {
   return (filter) => {
-    if (missing(name)) return absent(name, `no ${what}`);
+    if (missing(name)) return absent(name);
     const rows = rowsOf(name, inOrganization(filter), inMonths(filter));
     if (!rows.length) return { empty: `No ${what} in these months.`, todo: null };
     const [begin, end] = [monthStart(filter.from), monthStart(filter.to)];
@@ -540,14 +540,14 @@ PANELS.connectors = monthly("connectors", "connectors", [{ key: "call_count", la
 
 const SAVINGS = { fast_mode: "Fast mode", us_inference: "US inference", long_context: "Long context", low_cache_reuse: "Low cache reuse", premium_model: "A cheaper model would do", idle_seat: "Idle seats" };
 PANELS.savings = (filter) => {
-  if (missing("savings")) return absent("savings", "no advice");
+  if (missing("savings")) return absent("savings");
   const month = monthStart(filter.to);
   const rows = rowsOf("savings", inOrganization(filter), ofPerson(filter)).filter((row) => row.month === month).map((row) => ({ ...row, kindText: SAVINGS[row.kind] ?? row.kind }));
   if (!rows.length) return { empty: `Nothing to save was found in ${monthName(month)}.`, todo: null };
   return {
     lead: "Advice, not cost: each line says what it assumes. Lines may overlap, so they are not added up.",
     table: { columns: [{ key: "kindText", label: "What", kind: "text" }, ...organizationColumn(), { key: "about", label: "Who or what", kind: "text" }, { key: "spent", label: "Spent (USD)", kind: "usd" },
-      { key: "avoidable", label: "Avoidable (USD)", kind: "usd" }, { key: "assumption", label: "Assumption", kind: "sentence" }], rows },
+      { key: "avoidable", label: "Avoidable (USD)", kind: "usd" }, { key: "assumption", label: "Assumption", kind: "sentence" }, { key: "evidence", label: "Seen", kind: "sentence" }], rows },
   };
 };
 
@@ -572,7 +572,7 @@ PANELS.tokens = (filter, colours) => {
 };
 
 PANELS.cache = (filter, colours) => {
-  if (missing("cache")) return absent("cache", "no cache savings");
+  if (missing("cache")) return absent("cache");
   const rows = rowsOf("cache", inOrganization(filter), inDays(filter)).filter((row) => filter.model === null || row.model === data.spend.models[filter.model]);
   if (!rows.length) return { empty: "No cached tokens were read or written on these days.", todo: null };
   const days = new Map();
@@ -588,7 +588,7 @@ PANELS.cache = (filter, colours) => {
 };
 
 PANELS.premium = (filter, colours) => {
-  if (missing("premium")) return absent("premium", "no split by speed and place");
+  if (missing("premium")) return absent("premium");
   const rows = rowsOf("premium", inOrganization(filter), inDays(filter));
   if (!rows.length) return NOTHING;
   const kindOf = (row) => (row.speed === "fast" ? (row.inference_geo === "us" ? 2 : 0) : row.inference_geo === "us" ? 1 : null);
@@ -632,11 +632,11 @@ PANELS.completeness = (filter) => {
 };
 
 PANELS.revisions = (filter) => {
-  if (missing("revisions")) return absent("revisions", "no list of revisions");
+  if (missing("revisions")) return absent("revisions");
   const rows = rowsOf("revisions", inOrganization(filter), inDays(filter));
   if (!rows.length) return { empty: "No day of this range was corrected after it was first loaded.", todo: null };
   return {
-    lead: `${count(new Set(rows.map((row) => row.day)).size)} days were corrected, by ${usd(addUnits(rows.map((row) => row.change)), "+")} together.`,
+    lead: `${many(new Set(rows.map((row) => row.day)).size, "day")} corrected, by ${usd(addUnits(rows.map((row) => row.change)), "+")} together.`,
     table: { columns: [{ key: "day", label: "Day", kind: "date" }, ...organizationColumn(), { key: "fetched", label: "Found", kind: "date" }, { key: "change", label: "Change (USD)", kind: "change" }, { key: "total", label: "Total since (USD)", kind: "usd" }], rows },
   };
 };
