@@ -14,6 +14,7 @@ from onelens_claude.orchestration.assets.alerts import build_alerts
 from onelens_claude.orchestration.assets.dbt import build_dbt_assets, build_dbt_resource, dbt_project
 from onelens_claude.orchestration.assets.raw import build_ledger_assets, build_raw_assets
 from onelens_claude.orchestration.assets.report import report
+from onelens_claude.orchestration.assets.retention import deletions
 from onelens_claude.orchestration.assets.serving import build_serving_copy
 from onelens_claude.orchestration.assets.watch import watch_tables
 from onelens_claude.orchestration.checks import build_checks
@@ -52,6 +53,7 @@ def build_defs(
         assets = [
             *build_raw_assets(),
             *build_ledger_assets(),
+            deletions,
             watch_tables,
             dbt_models,
             build_alerts(marts),

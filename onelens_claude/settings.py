@@ -7,6 +7,7 @@ on the next poll.
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 import os
 import re
@@ -22,6 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from onelens_claude.api.endpoints import ENDPOINTS, FIRST_DAY, Endpoint
 from onelens_claude.budgets import EACH, Amount, Budget
 from onelens_claude.channels import Channel, check_channels, web_address
+from onelens_claude.clock import utc_now
 from onelens_claude.errors import SettingsError
 from onelens_claude.folders import Beside, beside
 from onelens_claude.paths import EXAMPLE_SETTINGS, IS_CHECKOUT, command, working_folder
@@ -152,10 +154,17 @@ class Polling(_Section):
 
 
 class Retention(_Section):
-    """What is kept. `months` is reserved: deletion after a number of months."""
+    """What is kept: so many calendar months of days (0: all), and pulls that history does not need so many days."""
 
-    months: Literal[12] = 12
+    months: Annotated[int, Field(ge=0, le=1200)] = 12
     superseded_days: Annotated[int, Field(ge=1)] = 90
+
+    def first_kept_day(self, today: dt.date) -> dt.date | None:
+        """Return the same day of the month so many months ago, or that month's last; null where all is kept."""
+        if not self.months:
+            return None
+        year, month = divmod(today.year * 12 + today.month - 1 - self.months, 12)
+        return dt.date(year, month + 1, min(today.day, calendar.monthrange(year, month + 1)[1]))
 
 
 class Privacy(_Section):
@@ -288,6 +297,15 @@ class Settings(_Section):
             if not endpoint.is_optional or endpoint.name in self.optional_endpoints
         ]
 
+    @property
+    def first_kept_day(self) -> dt.date | None:
+        """The oldest day that `retention.months` keeps today; null where it keeps all."""
+        return self.retention.first_kept_day(utc_now().date())
+
+    def first_day(self, organization_id: str) -> dt.date:
+        """Return the oldest day that is wanted of an organisation: not before `backfill_start`, nor expired."""
+        return max(self.organization(organization_id).backfill_start, self.first_kept_day or dt.date.min)
+
     def organization(self, organization_id: str) -> Organization:
         """Return one organisation; SettingsError names the known ones."""
         for organization in self.organizations:
@@ -386,7 +404,7 @@ def _check_paths(working: Path, serving: Path) -> None:
             raise SettingsError(f"warehouse.{key}: {path} is a name that is kept for what belongs to {other}")
 
 
-_RESERVED = {"retention.months", "privacy.emails"}
+_RESERVED = {"privacy.emails"}
 _LISTS = {"organizations", "budgets", "alerts"}
 _WORDING = {
     "extra_forbidden": "unknown key",

@@ -36,6 +36,7 @@ _ONE_WORKER = {
     "tests/dbt_project/test_marts.py": "stages",
     "tests/dbt_project/test_no_distinct_sums.py": "stages",
     "tests/dbt_project/test_properties.py": "stages",
+    "tests/dbt_project/test_retention.py": "stages",
     "tests/dbt_project/test_tested_builds.py": "tested",
 }
 """Tests that share what takes long to load and build stay on one worker, so that it is made once."""

@@ -22,7 +22,7 @@ ROOMS = (
     ("warehouse",),
     ("dbt_command", "landing", "frames"),
     ("backtest", "ledger", "report", "watch"),
-    ("alerts",),
+    ("alerts", "privacy"),
     ("dbt_plugin", "orchestration"),
     ("definitions",),
     ("cli",),

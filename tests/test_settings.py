@@ -127,7 +127,7 @@ def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
         ("", "contains no settings. Copy onelens.example.yaml"),
         (GOOD + "source: /etc\n", "source: unknown key"),
         (GOOD + "privacy: {emails: drop}\n", "privacy.emails: only the default is supported in this version; remove the key"),
-        (GOOD + "retention: {months: 6}\n", "retention.months: only the default is supported in this version; remove the key"),
+        (GOOD + "retention: {months: -1}\n", "retention.months: Input should be greater than or equal to 0"),
         (GOOD.replace("ACME_KEY", "NO_SUCH_KEY"), "organizations.acme.api_key_env: environment variable NO_SUCH_KEY is not set or empty"),
         (GOOD + "warehouse: {path: data/one.duckdb, serving_path: data/../data/one.duckdb}\n", "warehouse.serving_path: must differ from warehouse.path"),
         (GOOD + "warehouse: {path: w.duckdb, serving_path: w.duckdb.wal}\n", "w.duckdb.wal is a name that is kept for what belongs to "),

@@ -62,6 +62,13 @@
                 sum(case when superseded_at is null then day_row_count end) as row_count
             from pull_days
             group by activity_date
+            {% if not is_whole and is_monthly %}
+                {#- the retention cut this month, or the table lost it otherwise -#}
+                union all
+                select distinct {{ first }}, true, 0
+                from pull_days
+                where {{ first }} not in (select month from {{ this }})
+            {% endif %}
             {% if not is_whole %}
                 {% for label in meta.get("labels", []) %}
                     union all

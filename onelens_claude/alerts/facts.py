@@ -200,7 +200,8 @@ _INCIDENTS = """
 with incidents as (
     select organization_id, incident_id, any_value(scope) as scope, any_value(scope_value) as scope_value,
         any_value(metric) as metric, min(activity_date) as first_day, max(activity_date) as last_day,
-        sum(impact_usd) as impact_usd,
+        -- windows of several days overlap: what they say is not to be added up
+        greatest(sum(impact_usd) filter (kind not in ('sustained', 'chronic')), max(impact_usd)) as impact_usd,
         arg_max(kind, coalesce(abs(score), 0)) as kind,
         arg_max(reason, coalesce(abs(score), 0)) as reason,
         arg_max({'actual': actual, 'expected': expected, 'low': low, 'high': high, 'score': score},

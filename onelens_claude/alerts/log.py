@@ -28,7 +28,7 @@ from onelens_claude.alerts.folding import Told, corrections_of, folded, is_for
 from onelens_claude.clock import naive_utc
 from onelens_claude.errors import WarehouseError
 from onelens_claude.folders import beside
-from onelens_claude.warehouse.connections import connect_when_free, dicts, transaction
+from onelens_claude.warehouse.connections import connect_when_free, copy_without_holes, dicts, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -331,6 +331,28 @@ class AlertLog:
                 [naive_utc(moment), event],
             ).fetchall()
         return [title for (title,) in rows]
+
+    def forget_before(self, day: dt.date) -> int:
+        """Forget every fact of a day before `day`, and rewrite the file without them; return how many there were.
+
+        Nothing derives such a fact again, because its day is gone from the warehouse. To be called by whoever may
+        evaluate (`exclusive`).
+        """
+        if not self.path.exists():
+            return 0
+        with self._writing() as connection:
+            old = "select alert_key from facts where occurred_on < ?"
+            connection.execute(f"delete from deliveries where alert_key in ({old})", [day])
+            forgotten = connection.execute(
+                "delete from facts where occurred_on < ? returning alert_key", [day]
+            ).fetchall()
+        if forgotten:
+            new = beside(self.path, ".compact")
+            new.unlink(missing_ok=True)
+            with self._open(read_only=True) as connection:
+                copy_without_holes(connection, new)
+            new.replace(self.path)
+        return len(forgotten)
 
     def _change(
         self, channel: str, keys: Sequence[str], change: str, values: Mapping[str, Any], also: str = ""

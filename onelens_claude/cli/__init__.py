@@ -51,7 +51,7 @@ COMMANDS = {
     "tidy": _Place(
         "cli.loading",
         "tidy_up",
-        "Remove superseded pulls that changed nothing from the raw store and give their space back.",
+        "Delete days beyond `retention.months` and superseded pulls that changed nothing; give their space back.",
     ),
     "status": _Place(
         "cli.reading",
@@ -71,7 +71,7 @@ COMMANDS = {
     "demo": _Place(
         "cli.demoing",
         "demo",
-        "Load 45 days of two made-up organisations from the local API server and show the result.",
+        "Load 63 days of two made-up organisations from the local API server and show the result.",
     ),
     "dev": _Place(
         "cli.demoing",

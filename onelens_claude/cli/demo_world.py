@@ -1,4 +1,4 @@
-"""The demo's world: two made-up organisations, their server and their settings, all in one folder.
+"""The demo's world: two made-up organisations, their server, their story and their settings, all in one folder.
 
 It never touches a real onelens.yaml. Days follow the real clock, so tomorrow's `make dev` has a new day.
 """
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from onelens_claude.api.endpoints import OPTIONAL_ENDPOINTS, Family, first_available_day, newest_possible_day
+from onelens_claude.cli import demo_story
 from onelens_claude.clock import utc_now
 from onelens_claude.fake_api import create_app, running_server
 from onelens_claude.fake_api.spec import demo_organizations
@@ -28,7 +29,8 @@ DEMO_FOLDER = working_folder() / "demo"
 DEMO_CONFIG = DEMO_FOLDER / "onelens.yaml"
 _IDS = ("acme", "globex")
 _USERS = 60
-_DAYS = 45
+_DAYS = 63
+"""Nine weeks: what climbs slowly is compared with three weeks of what was six weeks ago."""
 _UNHURRIED = 60_000
 """Requests a minute that the demo's server allows: the real limit would make the demo wait for minutes."""
 
@@ -50,6 +52,8 @@ def demo_world() -> Iterator[Path]:
             key_file = DEMO_FOLDER / f"{organization_id}.key"
             key_file.touch(mode=0o600)
             key_file.write_text(spec.api_key + "\n", encoding="utf-8")
+        served = dict(zip(_IDS, (one.organization for one in server.api.tenants), strict=True))
+        story = demo_story.tell(DEMO_FOLDER / "story.json", served, utc_now())
         content = {
             "organizations": [
                 {
@@ -63,10 +67,8 @@ def demo_world() -> Iterator[Path]:
             ],
             "optional_endpoints": list(OPTIONAL_ENDPOINTS),
             "polling": {"requests_per_minute": _UNHURRIED},
-            "budgets": [
-                {"id": "organization-month", "organization": "*", "limit_usd": "20000.00"},
-                {"id": "each-person", "organization": "*", "scope": "user", "value": "*", "monthly_usd": "1000.00"},
-            ],
+            "budgets": story.budgets,
+            "watch": {"hours": 1},
             "alerts": [{"id": "demo", "kind": "log"}],
         }
         header = "# Written by the demo each time it starts; its organisations are made up.\n"

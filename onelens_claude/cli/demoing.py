@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from onelens_claude.alerts.fact import SEVERITIES
+from onelens_claude.alerts.log import AlertLog
+from onelens_claude.alerts.standing import OPEN_INCIDENTS
 from onelens_claude.cli.checking import check_organization, print_verdicts
 from onelens_claude.cli.output import note, print_reconciliation, print_table, stdout
 from onelens_claude.errors import SettingsError
+from onelens_claude.orchestration.assets.alerts import ANOMALY_CHECK, BUDGET_CHECK
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.paths import IS_CHECKOUT, command
 from onelens_claude.report.page import default_path
 from onelens_claude.settings import HOW_TO_START, config_path, load_settings
+from onelens_claude.visible import visible
+from onelens_claude.warehouse.connections import dicts
 
 if TYPE_CHECKING:
     import duckdb
+
+    from onelens_claude.settings import Settings
+
+_ALERTS_SHOWN = 12
+_SHOWN = (f"marts/budget_status {BUDGET_CHECK}", f"marts/cost_anomalies {ANOMALY_CHECK}")
+"""Warnings that are tables of their own here."""
 
 _TABLES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
@@ -60,13 +73,13 @@ _TABLES: tuple[tuple[str, tuple[str, ...], str], ...] = (
         order by sum(amount_usd) desc""",
     ),
     (
-        "Alerts: what a channel would have been sent",
-        ("organisation", "severity", "alert"),
-        """select organization_id, severity, title
-        from marts.alert_log
-        where told_in is null
-        order by first_seen_at, severity, title
-        limit 12""",
+        "Budgets of the month",
+        ("organisation", "budget", "spent (USD)", "limit (USD)", "used", "forecast (USD)", "state"),
+        """select organization_id, budget_id, spent_usd, limit_usd, round(percent_used)::integer || ' %', forecast_usd,
+            status
+        from marts.budget_status
+        qualify period_start = max(period_start) over (partition by organization_id, budget_id)
+        order by organization_id, budget_id""",
     ),
     (
         "Seats on the newest day",
@@ -82,11 +95,14 @@ _TABLES: tuple[tuple[str, tuple[str, ...], str], ...] = (
 
 
 def demo() -> None:
-    """Load 45 days of two made-up organisations from the local API server and show the result."""
+    """Load 63 days of two made-up organisations from the local API server and show the result."""
     from onelens_claude.cli.demo_world import DEMO_CONFIG, demo_days, demo_world
     from onelens_claude.cli.pulling import run_backfill
+    from onelens_claude.cli.watching import look
 
     first, last = demo_days()
+    # the demo shows what its channel was told at the end, in a form for people
+    logging.getLogger("onelens_claude.alerts.sending").setLevel(logging.ERROR)
     with demo_world():
         settings = load_settings()
         stdout.rule("Connection check")
@@ -98,14 +114,19 @@ def demo() -> None:
             note("The connection check failed.")
             raise typer.Exit(1)
         outcome = run_backfill(settings, str(first), str(last), None)
+        stdout.rule("Today so far: who runs away?")
+        watched = look(settings, list(settings.organizations))
     if outcome["reconciliation"]:
         stdout.rule("Reconciliation: is every cent accounted for?")
         print_reconciliation(outcome["reconciliation"], stdout)
         with Onelens(settings).warehouse().reader() as connection:
             _print_tables(connection, {"run_id": outcome["runs"][0], "first": first, "last": last})
-    for problem in [*outcome["missing"], *outcome["failures"], *outcome["failed_checks"], *outcome["warnings"]]:
+            _print_incidents(connection)
+    _print_alerts(settings)
+    warnings = [one for one in outcome["warnings"] if not one.startswith(_SHOWN)]
+    for problem in [*outcome["missing"], *outcome["failures"], *outcome["failed_checks"], *warnings]:
         note(f"Problem: {problem}")
-    if not outcome["ok"]:
+    if not (outcome["ok"] and watched):
         note("Part of the demo failed.")
         raise typer.Exit(1)
     stdout.rule("What to type next")
@@ -149,6 +170,21 @@ def _print_tables(connection: duckdb.DuckDBPyConnection, values: dict[str, Any])
         rows = connection.execute(sql, wanted).fetchall()
         if rows:
             print_table(columns, [[_cell(value) for value in row] for row in rows], title=title)
+
+
+def _print_incidents(connection: duckdb.DuckDBPyConnection) -> None:
+    """Print each open incident in the mart's own words, the dearest first."""
+    stdout.rule("Anomalies: what is unusual, and why?")
+    for one in dicts(connection, OPEN_INCIDENTS):
+        line = f"{one['organization_id']}: {one['kind'].replace('_', ' ')}: {one['reason']}"
+        stdout.print(visible(line), soft_wrap=True)
+
+
+def _print_alerts(settings: Settings) -> None:
+    told = [one for one in AlertLog(settings.alerts_path).rows() if one["told_in"] is None]
+    told.sort(key=lambda one: (-SEVERITIES.index(one["severity"]), one["first_seen_at"], one["title"]))
+    rows = [(one["severity"], one["title"]) for one in told[:_ALERTS_SHOWN]]
+    print_table(("severity", "alert"), rows, title="Alerts: what Slack, a webhook or a mailbox would have been sent")
 
 
 def _cell(value: Any) -> Any:

@@ -88,25 +88,65 @@ def daily(fail_on: str | None = FAIL_ON_OPTION, as_json: bool = JSON_OPTION, ver
     _finish({**outcome, "breaches": breaches(settings, wanted, began)}, as_json=as_json)
 
 
-def tidy_up(as_json: bool = JSON_OPTION, verbose: bool = _VERBOSE) -> None:
-    """Remove superseded pulls that changed nothing from the raw store and give their space back."""
+def tidy_up(
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only show what would be deleted."),
+    as_json: bool = JSON_OPTION,
+    verbose: bool = _VERBOSE,
+) -> None:
+    """Delete days beyond `retention.months` and superseded pulls that changed nothing; give their space back."""
     settings = load_settings(needs_keys=False)
-    from onelens_claude.cli.runs import run_job
-
     path = settings.warehouse_path
     if not (path.exists() or settings.serving_path.exists()):
         raise WarehouseError(f"{path}: there is nothing to tidy yet; run a backfill first")
+    if dry_run:
+        _print_deletions(settings, as_json=as_json)
+        return
+    from onelens_claude.cli.runs import run_job
+    from onelens_claude.privacy.retention import expired
+    from onelens_claude.warehouse.files import Warehouse
+
     before = path.stat().st_size if path.exists() else 0
-    result = run_job("housekeeping_job", settings, verbose=verbose)
+    jobs = ["housekeeping_job"]
+    with Warehouse.of(settings).working_reader() as connection:
+        if settings.first_kept_day and expired(connection, settings.first_kept_day):
+            jobs.insert(0, "retention_job")
+    results = [run_job(job, settings, verbose=verbose) for job in jobs]
+    success, failures = all(one.success for one in results), [line for one in results for line in one.failures]
     after = path.stat().st_size if path.exists() else 0
     if as_json:
-        print_json({"ok": result.success, "bytes_before": before, "bytes_after": after, "failures": result.failures})
+        print_json({"ok": success, "bytes_before": before, "bytes_after": after, "failures": failures})
     else:
         note(f"{path}: {before:,} bytes before, {after:,} bytes after.")
-        for failure in result.failures:
+        for failure in failures:
             note(f"failure: {failure}")
-    if not result.success:
+    if not success:
         raise typer.Exit(1)
+
+
+def _print_deletions(settings: Settings, *, as_json: bool) -> None:
+    """Print what `tidy` would delete, per organisation and endpoint."""
+    from onelens_claude.privacy.retention import expired
+    from onelens_claude.warehouse.files import Warehouse
+    from onelens_claude.warehouse.housekeeping import superseded_pulls
+
+    first_kept = settings.first_kept_day
+    with Warehouse.of(settings).working_reader() as connection:
+        old = expired(connection, first_kept) if first_kept else []
+        superseded = superseded_pulls(connection, settings.retention.superseded_days)
+    if as_json:
+        print_json({"kept_from": first_kept, "expired": [asdict(one) for one in old], "superseded_pulls": superseded})
+        return
+    if not first_kept:
+        note("retention.months is 0: every day is kept.")
+    elif not old:
+        note(f"Nothing is held from before {first_kept}, the oldest day that retention.months keeps.")
+    else:
+        print_table(
+            ["organisation", "endpoint", "from", "pulls", "rows"],
+            [(one.organization_id, one.endpoint, one.first_day, one.pull_count, one.row_count) for one in old],
+            title=f"Days before {first_kept}, which retention.months no longer keeps",
+        )
+    note(f"Superseded pulls that changed nothing: {superseded}.")
 
 
 def _finish(outcome: dict[str, Any], *, as_json: bool) -> None:

@@ -33,7 +33,8 @@ def backfill_range(settings: Settings, first: str | None, last: str | None, org:
     """
     now = utc_now()
     oldest, newest = first_available_day(now.date()), newest_possible_day(now, Family.COST)
-    begin = min(organization.backfill_start for organization in organizations_of(settings, org))
+    begin = min(settings.first_day(organization.id) for organization in organizations_of(settings, org))
+    first_kept = settings.first_kept_day or oldest
     start = _date("--from", first) if first else max(oldest, min(begin, newest))
     end = _date("--to", last) if last else newest
     if last and end > newest:
@@ -43,6 +44,10 @@ def backfill_range(settings: Settings, first: str | None, last: str | None, org:
     for option, day in (("--from", start), ("--to", end)):
         if day < oldest:
             raise SettingsError(f"{option} {day}: the API has nothing before {oldest}")
+        if day < first_kept:
+            raise SettingsError(
+                f"{option} {day}: retention.months in {settings.source} keeps nothing before {first_kept}"
+            )
     if first and start > end:
         raise SettingsError(f"--from {start} is after --to {end}")
     if start > end:

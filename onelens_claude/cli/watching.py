@@ -65,20 +65,28 @@ def watch(
         _show_minutes(settings, organizations, minutes, as_json=as_json)
         return
     while True:
-        is_good = _look(settings, organizations, verbose=verbose)
-        seen = _seen(settings, organizations)
-        if as_json:
-            print_json([_plain(one) for one in seen])
-        else:
-            for one in seen:
-                _print(one)
+        is_good = look(settings, organizations, as_json=as_json, verbose=verbose)
         if once:
-            if not is_good or any(one.last_look is None or one.last_look.error_type for one in seen):
+            if not is_good:
                 raise typer.Exit(1)
             return
-        next_at = min(one.next_at for one in seen)
+        next_at = min(turns_of(settings, one).next_at() for one in organizations)
         note(f"Next look at {next_at:%Y-%m-%d %H:%M} UTC.")
         _sleep_until(next_at)
+
+
+def look(
+    settings: Settings, organizations: list[Organization], *, as_json: bool = False, verbose: bool = False
+) -> bool:
+    """Look at whose turn it is, and print how each day stands; tell whether each was seen when last looked at."""
+    is_good = _look(settings, organizations, verbose=verbose)
+    seen = _seen(settings, organizations)
+    if as_json:
+        print_json([_plain(one) for one in seen])
+    else:
+        for one in seen:
+            _print(one)
+    return is_good and all(one.last_look and not one.last_look.error_type for one in seen)
 
 
 def _show_minutes(settings: Settings, organizations: list[Organization], text: str, *, as_json: bool) -> None:

@@ -55,7 +55,7 @@ class Landing:
         self._clients = clients
         self._on_progress = on_progress
         self._spool_folder = warehouse.path.parent / "spool"
-        self._quarantine = Quarantine(warehouse.path.parent / "quarantine")
+        self._quarantine = Quarantine.beside(warehouse)
 
     def land(
         self, endpoint: Endpoint, days_by_organization: Mapping[str, Iterable[dt.date]], *, run_id: str | None = None
@@ -95,12 +95,15 @@ class Landing:
         for organization_id, days in days_by_organization.items():
             asked = []
             start = self._settings.organization(organization_id).backfill_start
+            first_kept = self._settings.first_kept_day or start
             for day in sorted(set(days)):
-                status = DayStatus.UNAVAILABLE if day < max(oldest, start) else DayStatus.LATE
+                status = DayStatus.UNAVAILABLE if day < max(oldest, start, first_kept) else DayStatus.LATE
                 if day < oldest:
                     reason = f"the API holds nothing before {oldest}"
                 elif day < start:
                     reason = f"the settings' backfill_start is {start}"
+                elif day < first_kept:
+                    reason = f"the settings' retention.months keeps nothing before {first_kept}"
                 elif day > yesterday:
                     reason = f"{day} is not over yet (UTC)"
                 elif day > newest:

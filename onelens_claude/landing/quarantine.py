@@ -7,8 +7,11 @@ What must not go here: deciding what is refused (`parsing.py`, `appending.py`, `
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from contextlib import contextmanager
+import re
+import shutil
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from onelens_claude import errors
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from onelens_claude.landing.fetching import FetchedPull
+    from onelens_claude.warehouse.files import Warehouse
+
+_NOTE = "error.json"
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class Quarantine:
@@ -25,6 +32,18 @@ class Quarantine:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @classmethod
+    def beside(cls, warehouse: Warehouse) -> Quarantine:
+        """Return the folder of a warehouse."""
+        return cls(warehouse.path.parent / "quarantine")
+
+    def forget_before(self, day: dt.date) -> int:
+        """Delete what was asked for a day before `day`, or is itself that old; return how many folders went."""
+        old = [one for one in self._folder.glob("*") if one.is_dir() and _oldest_day(one) < day]
+        for folder in old:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(old)
 
     def keep(self, pull: FetchedPull, error: errors.OnelensError) -> Path:
         """Keep the bytes of a refused pull for inspection; return their folder."""
@@ -49,7 +68,17 @@ class Quarantine:
         try:
             yield target
             note = json.dumps({"error": str(error), "pages": pages}, indent=2)
-            (target / "error.json").write_text(f"{note}\n", encoding="utf-8")
+            (target / _NOTE).write_text(f"{note}\n", encoding="utf-8")
         except OSError as fault:
             reason = fault.strerror or fault
             raise errors.WarehouseError(f"{target}: refused bytes cannot be kept: {reason} ({error})") from None
+
+
+def _oldest_day(folder: Path) -> dt.date:
+    """Return the oldest day that the requests of a folder name, or the day on which it was written."""
+    written = dt.datetime.fromtimestamp(folder.stat().st_mtime, dt.UTC).date()
+    with suppress(OSError, ValueError, LookupError, TypeError):  # a note that a killed process left half-written
+        pages = json.loads((folder / _NOTE).read_text(encoding="utf-8"))["pages"]
+        asked = [day for page in pages for day in _DAY.findall(page.get("request_path", ""))]
+        return min(dt.date.fromisoformat(day) for day in asked)
+    return written

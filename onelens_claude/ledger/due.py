@@ -40,13 +40,13 @@ def days_to_pull(
     *,
     revision_days: int,
     days: Iterable[dt.date] | None = None,
-    backfill_start: dt.date = FIRST_DAY,
+    first_wanted: dt.date = FIRST_DAY,
     now: dt.datetime | None = None,
 ) -> list[dt.date]:
     """Return the days that `daily` has to pull, oldest first: new, missing, incomplete, and those to settle.
 
     Looked at are `days`, or everything from the oldest day ever asked for to the newest that can exist. What the API
-    no longer holds, and what lies before `backfill_start`, is left as it is. A day is
+    no longer holds, and what lies before `first_wanted`, is left as it is. A day is
     settled by one pull after its last possible change (cost: `revision_days`; engagement: ENGAGEMENT_SETTLE_DAYS).
     """
     now = now or utc_now()
@@ -54,7 +54,7 @@ def days_to_pull(
     if days is None:
         first = first_expected_day(connection, organization_id, endpoint) or newest
         days = [first + dt.timedelta(days=n) for n in range((newest - first).days + 1)] or [newest]
-    oldest = oldest_askable_day(connection, organization_id, endpoint, now, backfill_start)
+    oldest = oldest_askable_day(connection, organization_id, endpoint, now, first_wanted)
     candidates = [day for day in sorted(days) if oldest <= day <= newest]
     if not candidates:
         return []
@@ -88,7 +88,7 @@ def due_range(connection: duckdb.DuckDBPyConnection | None, settings: Settings) 
                     organization.id,
                     endpoint,
                     revision_days=settings.polling.revision_days,
-                    backfill_start=organization.backfill_start,
+                    first_wanted=settings.first_day(organization.id),
                     now=now,
                 )
                 first = min([first, *due[:1]])

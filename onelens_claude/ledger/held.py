@@ -95,11 +95,11 @@ def oldest_askable_day(
     organization_id: str,
     endpoint: Endpoint,
     now: dt.datetime,
-    backfill_start: dt.date,
+    first_wanted: dt.date,
 ) -> dt.date:
     """Return the oldest day that the API may have and the settings want."""
     earliest = earliest_available_day(connection, organization_id, endpoint) or FIRST_DAY
-    return max(first_available_day(now.date()), backfill_start, earliest)
+    return max(first_available_day(now.date()), first_wanted, earliest)
 
 
 def not_pulled_since(

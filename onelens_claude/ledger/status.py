@@ -106,7 +106,7 @@ def endpoint_status(
     now: dt.datetime,
     *,
     revision_days: int = 30,
-    backfill_start: dt.date = FIRST_DAY,
+    first_wanted: dt.date = FIRST_DAY,
 ) -> EndpointStatus:
     """Return the status of one endpoint of one organisation at `now`."""
     newest = newest_possible_day(now, endpoint.family)
@@ -117,7 +117,7 @@ def endpoint_status(
             organization_id, endpoint.name, EndpointState.NEVER_PULLED, None, None, (), 0, None, "run a backfill"
         )
     held = held_days(connection, organization_id, endpoint, first, newest) if first <= newest else {}
-    oldest = max(first, oldest_askable_day(connection, organization_id, endpoint, now, backfill_start))
+    oldest = max(first, oldest_askable_day(connection, organization_id, endpoint, now, first_wanted))
     missing = [day for day in _days(oldest, newest) if day not in held]
     due = _due_days(missing, now)
     late = _late_days(connection, organization_id, endpoint, missing, newest - dt.timedelta(days=len(due)))
@@ -264,7 +264,7 @@ def all_statuses(connection: duckdb.DuckDBPyConnection, settings: Settings, now:
             endpoint,
             now,
             revision_days=settings.polling.revision_days,
-            backfill_start=organization.backfill_start,
+            first_wanted=settings.first_day(organization.id),
         )
         for organization in settings.organizations
         for endpoint in settings.endpoints()

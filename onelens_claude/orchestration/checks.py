@@ -55,7 +55,7 @@ def _build_completeness(endpoint: Endpoint) -> dg.AssetChecksDefinition:
                     endpoint,
                     utc_now(),
                     revision_days=settings.polling.revision_days,
-                    backfill_start=organization.backfill_start,
+                    first_wanted=settings.first_day(organization.id),
                 )
                 for organization in settings.organizations
             ]

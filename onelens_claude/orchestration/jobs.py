@@ -11,6 +11,7 @@ import dagster as dg
 
 from onelens_claude.api.endpoints import ENDPOINTS, Family, endpoints_of
 from onelens_claude.orchestration.assets.raw import GROUP, SETTINGS_KEYS, WRITER_POOL, IngestConfig
+from onelens_claude.orchestration.assets.retention import RETENTION_KEY
 from onelens_claude.orchestration.assets.watch import WATCH_KEYS
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.warehouse.housekeeping import tidy
@@ -19,6 +20,7 @@ _RAW = dg.AssetSelection.assets(*[[GROUP, name] for name in ENDPOINTS])
 _AFTER_RAW: dg.AssetSelection = dg.AssetSelection.assets(*SETTINGS_KEYS) | dg.AssetSelection.groups(
     "staging", "intermediate", "marts", "serving"
 )
+_RETENTION = dg.AssetSelection.assets(RETENTION_KEY)
 
 
 def raw_config(config: IngestConfig, endpoints: list[str] | None = None) -> dg.RunConfig:
@@ -42,7 +44,7 @@ def housekeeping_job() -> None:
 
 
 def build_jobs() -> list[Any]:
-    """Return `ingest_job`, `marts_job`, `revision_job`, `watch_job`, `daily_job` and `housekeeping_job`."""
+    """Return every job."""
     return [
         housekeeping_job,
         dg.define_asset_job(
@@ -61,6 +63,11 @@ def build_jobs() -> list[Any]:
             description="Pull the run's days of cost and usage again, then build, check and publish.",
         ),
         dg.define_asset_job(
+            "retention_job",
+            _RETENTION | _AFTER_RAW,
+            description="Delete what is beyond the retention, then build, check and publish.",
+        ),
+        dg.define_asset_job(
             "watch_job",
             dg.AssetSelection.assets(*WATCH_KEYS),
             description="Look at the running day of every organisation whose turn it is. It builds nothing: what was "
@@ -68,8 +75,9 @@ def build_jobs() -> list[Any]:
         ),
         dg.define_asset_job(
             "daily_job",
-            _RAW | _AFTER_RAW,
-            description="Pull what is due among the run's days, then build, check and publish.",
+            _RAW | _RETENTION | _AFTER_RAW,
+            description="Pull what is due among the run's days, delete what is beyond the retention, then build, "
+            "check and publish.",
             config=raw_config(IngestConfig(only_due=True, raise_failures=False)),
         ),
     ]

@@ -68,6 +68,13 @@ def connect_when_free(
                 time.sleep(0.05)
 
 
+def copy_without_holes(connection: duckdb.DuckDBPyConnection, new: Path, options: str = "") -> None:
+    """Copy everything into a new file: DuckDB keeps the space of what was deleted, and its bytes."""
+    attach(connection, new, "compact", options)
+    connection.execute(f"copy from database {CATALOG} to compact")
+    connection.execute("detach compact")
+
+
 def is_held(error: Exception) -> bool:
     """Tell whether a file could not be opened because another process has it open."""
     return _HELD_BY_ANOTHER in str(error)

@@ -26,6 +26,7 @@ from onelens_claude.warehouse.connections import (
     attach,
     connect,
     connect_when_free,
+    copy_without_holes,
     is_held,
     read_through,
     transaction,
@@ -258,7 +259,7 @@ class Warehouse:
             )
 
     def _days_lost(self, connection: duckdb.DuckDBPyConnection) -> str:
-        """Return in words which days the serving copy holds and `connection` does not."""
+        """Return in words which days the serving copy holds and `connection` lacks, but for those deleted for age."""
         try:
             attach(connection, self.serving_path, "published", "read_only")
             lost = connection.execute(
@@ -266,6 +267,9 @@ class Warehouse:
                 from ({pull_days("published.claude_raw.pulls")})
                 anti join ({pull_days(f"{CATALOG}.claude_raw.pulls")})
                     using (organization_id, endpoint, activity_date)
+                where activity_date >= coalesce(
+                    (select max(deleted_before) from {CATALOG}.claude_raw.deletions), date '0001-01-01'
+                )
                 group by organization_id
                 order by organization_id"""
             ).fetchall()
@@ -283,14 +287,12 @@ class Warehouse:
         )
 
     def compact(self) -> None:
-        """Copy everything into a new file that takes the place of the working file: DuckDB gives no space back."""
+        """Copy everything into a new file that takes the place of the working file."""
         new = beside(self.path, ".compact")
         with self.writer_lock():
             connection = self._connect()
             try:
-                attach(connection, new, "compact", f"storage_version '{STORAGE_VERSION}'")
-                connection.execute(f"copy from database {CATALOG} to compact")
-                connection.execute("detach compact")
+                copy_without_holes(connection, new, f"storage_version '{STORAGE_VERSION}'")
                 self._close(connection)
                 _flush(new)
                 new.replace(self.path)

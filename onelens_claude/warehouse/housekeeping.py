@@ -49,6 +49,12 @@ def tidy(warehouse: Warehouse, *, keep_days: int) -> Housekeeping:
     return Housekeeping(removed, before, warehouse.path.stat().st_size)
 
 
+def superseded_pulls(connection: duckdb.DuckDBPyConnection, keep_days: int) -> int:
+    """Count the pulls that `tidy` would remove."""
+    cutoff = naive_utc(utc_now() - dt.timedelta(days=keep_days))
+    return sum(len(needless_pulls(connection, endpoint, cutoff)) for endpoint in ENDPOINTS.values())
+
+
 def needless_pulls(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, cutoff: dt.datetime) -> list[str]:
     """Return the ids of complete pulls before `cutoff` that are superseded and changed nothing, on all their days."""
     content = ", ".join(

@@ -1,6 +1,7 @@
 """The tables of schema `claude_raw`: creating them and bringing them up to date.
 
     pulls, organizations, schema_drift   the ledger
+    deletions                            what the retention deleted
     budgets, anomaly_settings, holidays  what the settings say to the models
     alert_log                            what channels were told, copied from the alert log before each publication
     pages, page_parts                    every page as it came: its beginning and end, and its rows in parts
@@ -107,6 +108,17 @@ create table if not exists claude_raw.pulls (
     latest_available_day date
 );
 alter table claude_raw.pulls add column if not exists latest_available_day date;
+create table if not exists claude_raw.deletions (
+    organization_id varchar not null,
+    endpoint varchar not null,
+    deleted_before date not null,
+    first_day date not null,
+    pull_count bigint not null,
+    row_count bigint not null,
+    deleted_at timestamp not null,
+    run_id varchar,
+    erased_at timestamp
+);
 create table if not exists claude_raw.schema_drift (
     organization_id varchar not null,
     endpoint varchar not null,

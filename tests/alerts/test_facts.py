@@ -217,6 +217,16 @@ def test_an_incident_is_one_fact_however_many_days_it_has_and_quotes_the_marts_r
     assert marts.answers(told.query) == []
 
 
+def test_windows_that_overlap_are_not_added_up(marts):
+    windows = [
+        ANOMALY | {"activity_date": f"2026-11-{day}", "kind": "chronic", "impact_usd": str(day * 10)}
+        for day in (17, 18, 19)
+    ]
+    marts.add("cost_anomalies", *windows, ANOMALY | {"impact_usd": "100"})
+    (fact,) = marts.facts("anomaly")
+    assert fact.impact_usd == 190
+
+
 def test_one_cause_that_shows_in_several_series_is_told_once_for_the_person_and_once_for_what_was_used(marts, receiver):
     series = [
         {"scope": "user", "scope_value": "user_1", "impact_usd": "380"},

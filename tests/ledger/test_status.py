@@ -179,7 +179,7 @@ def test_days_before_backfill_start_are_no_gaps(make_world):
     here.land("user_cost_report", "2026-11-08", "2026-11-19")
     with here.onelens.warehouse().writer() as connection:
         one = endpoint_status(
-            connection, "acme", ENDPOINTS["user_cost_report"], utc_now(), backfill_start=dt.date(2026, 11, 7)
+            connection, "acme", ENDPOINTS["user_cost_report"], utc_now(), first_wanted=dt.date(2026, 11, 7)
         )
     assert one.gaps == (dt.date(2026, 11, 7),)
 

@@ -172,7 +172,7 @@ def _due(
                 endpoint,
                 revision_days=settings.polling.revision_days,
                 days=days,
-                backfill_start=settings.organization(organization).backfill_start,
+                first_wanted=settings.first_day(organization),
             )
             for organization in organizations
         }

@@ -6,11 +6,11 @@ with
         qualify row_number() over (partition by organization_id order by look_sequence desc) = 1
     ),
 
-    -- the day's pull takes the place of what was seen of it
+    -- the pull of the whole day takes the place of what was seen of it
     pulled as (
-        select organization_id, activity_date, min(coalesce(data_refreshed_at, fetched_at)) as pulled_through
+        select organization_id, activity_date
         from {{ ref("stg_current_pulls") }}
-        where endpoint in ('cost_report', 'user_cost_report')
+        where endpoint in ('cost_report', 'user_cost_report') and finality <> 'incomplete'
         group by organization_id, activity_date
         having count(*) = 2
     )
@@ -35,5 +35,4 @@ select
         else 'provisional'
     end as finality
 from looks
-left join pulled using (organization_id, activity_date)
-where pulled_through is null or pulled_through < coalesce(looks.data_refreshed_at, looks.looked_at)
+anti join pulled using (organization_id, activity_date)
