@@ -15,6 +15,7 @@ from onelens_claude.folders import PRIVATE
 from onelens_claude.orchestration.assets.alerts import build_alerts
 from onelens_claude.orchestration.assets.dbt import build_dbt_assets, build_dbt_resource, dbt_project
 from onelens_claude.orchestration.assets.raw import build_ledger_assets, build_raw_assets
+from onelens_claude.orchestration.assets.report import report
 from onelens_claude.orchestration.assets.retention import deletions
 from onelens_claude.orchestration.assets.serving import build_serving_copy
 from onelens_claude.orchestration.assets.watch import watch_tables
@@ -59,6 +60,7 @@ def build_defs(
             dbt_models,
             build_alerts(marts),
             build_serving_copy(marts),
+            report,
         ]
     resources: dict[str, Any] = {
         ONELENS_RESOURCE: Onelens(settings),

@@ -259,6 +259,12 @@ class Watch(_Section):
     hours: Annotated[int, Field(ge=0, le=24)] = 0
 
 
+class ReportSettings(_Section):
+    """What the page shows of their own."""
+
+    logo: _PathText | None = None
+
+
 class Settings(_Section):
     """The whole settings file."""
 
@@ -272,6 +278,7 @@ class Settings(_Section):
     watch: Watch = Watch()
     alerts: Annotated[tuple[Channel, ...], Field(strict=False)] = ()
     dagster_url: str | None = None
+    report: ReportSettings = ReportSettings()
     privacy: Privacy = Privacy()
     source: Annotated[Path, Field(exclude=True, default_factory=config_path)]
 
@@ -336,6 +343,11 @@ class Settings(_Section):
     def alerts_path(self) -> Path:
         """The alert log, beside the warehouse."""
         return self.warehouse_path.with_name(_ALERT_LOG)
+
+    @property
+    def logo_path(self) -> Path | None:
+        """The picture for the page; a relative path starts at the settings file's folder."""
+        return self.source.parent / Path(self.report.logo).expanduser() if self.report.logo else None
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints to pull: the nine standard ones, and the optional ones that are switched on."""

@@ -21,7 +21,7 @@ ROOMS = (
     ("settings",),
     ("warehouse",),
     ("dbt_command", "landing", "frames"),
-    ("backtest", "ledger", "watch"),
+    ("backtest", "ledger", "report", "watch"),
     ("alerts", "privacy"),
     ("dbt_plugin", "orchestration"),
     ("definitions",),

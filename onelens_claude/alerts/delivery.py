@@ -19,12 +19,15 @@ from onelens_claude.alerts.log import AlertLog, Outgoing
 from onelens_claude.alerts.sending import DeliveryError, send
 from onelens_claude.clock import utc_now
 from onelens_claude.errors import SettingsError
+from onelens_claude.report.pictures import draw_pictures
+from onelens_claude.warehouse.files import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from onelens_claude.alerts.fact import Fact
     from onelens_claude.channels import Channel
+    from onelens_claude.report.pictures import Picture
     from onelens_claude.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -91,13 +94,20 @@ def _tell(settings: Settings, log: AlertLog, channel: Channel, found: Evaluation
     if not due:
         return
     keys = [one.alert_key for one in due]
+    pictures = _pictures(settings, channel, due)
     for number in range(ATTEMPTS):
         if time.monotonic() > deadline:
             found.problems.append(f"alerts.{channel.id}: no time was left; the next evaluation tries")
             return
         log.attempt(channel.id, keys, utc_now())
         try:
-            remark = send(channel, _attempted(due, number + 1), dagster_url=settings.dagster_url, now=utc_now())
+            remark = send(
+                channel,
+                _attempted(due, number + 1),
+                dagster_url=settings.dagster_url,
+                now=utc_now(),
+                pictures=pictures,
+            )
         except (DeliveryError, SettingsError) as error:
             log.failed(channel.id, keys, utc_now(), str(error), getattr(error, "retry_after", None))
             pause = _pause(error, number)
@@ -110,6 +120,20 @@ def _tell(settings: Settings, log: AlertLog, channel: Channel, found: Evaluation
             log.sent(channel.id, keys, utc_now(), remark)
             found.sent[channel.id] = len(due)
             return
+
+
+def _pictures(settings: Settings, channel: Channel, alerts: Sequence[Outgoing]) -> list[Picture]:
+    """Return what a mail shows of the organisations it is about, from the newest marts that nobody is writing."""
+    known = {organization.id for organization in settings.organizations}
+    organizations = sorted({one.organization_id for one in alerts} & known)
+    if channel.kind != "email" or not organizations:
+        return []
+    try:
+        with Warehouse.of(settings).newest_reader() as connection:
+            return draw_pictures(connection, organizations) if connection else []
+    except Exception as error:  # noqa: BLE001 - an alert without a picture is better than none
+        _log.warning("alerts.%s: the mail has no pictures: %s", channel.id, error)
+        return []
 
 
 def _pause(error: DeliveryError | SettingsError, number: int) -> float | None:
@@ -144,4 +168,5 @@ def send_sample(settings: Settings, channel: Channel) -> str | None:
         correction_of=None,
         attempts=1,
     )
-    return send(channel, [sample], dagster_url=settings.dagster_url, now=now)
+    pictures = _pictures(settings, channel, [sample])
+    return send(channel, [sample], dagster_url=settings.dagster_url, now=now, pictures=pictures)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onelens_claude.alerts.log import Outgoing
+    from onelens_claude.report.pictures import Picture
 
 SCHEMA_VERSION = 1
 IN_FULL = 5
@@ -107,9 +108,18 @@ def _mrkdwn(text: str) -> str:
 
 
 def mail(
-    alerts: Sequence[Outgoing], *, sender: str, recipients: Sequence[str], dagster_url: str | None, now: dt.datetime
+    alerts: Sequence[Outgoing],
+    *,
+    sender: str,
+    recipients: Sequence[str],
+    dagster_url: str | None,
+    now: dt.datetime,
+    pictures: Sequence[Picture] = (),
 ) -> EmailMessage:
-    """Return a mail of text and HTML. Its id is made of the alerts, so that a repeat is the same mail."""
+    """Return a mail of text and HTML. Its id is made of the alerts, so that a repeat is the same mail.
+
+    The pictures are in the mail and shown by its HTML; a reader that shows only text finds them attached.
+    """
     alerts = _visible(alerts)
     message = EmailMessage()
     message["Subject"] = subject(alerts)[:_LONGEST_SUBJECT]
@@ -121,8 +131,24 @@ def mail(
     )
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(_mail_text(alerts, dagster_url))
-    message.add_alternative(_mail_html(alerts, dagster_url), subtype="html")
+    message.add_alternative(_with_pictures(_mail_html(alerts, dagster_url), pictures), subtype="html")
+    for one in pictures:
+        message.get_body(("html",)).add_related(  # type: ignore[union-attr] # it was added just now
+            one.png, "image", "png", cid=f"<{_content_id(one)}>", filename=f"{one.name}.png", disposition="inline"
+        )
     return message
+
+
+def _content_id(picture: Picture) -> str:
+    return f"{picture.name}@onelens-claude"
+
+
+def _with_pictures(body: str, pictures: Sequence[Picture]) -> str:
+    shown = "".join(
+        f'<p><img src="cid:{_content_id(one)}" alt="{html.escape(one.says)}" width="720" style="max-width:100%"></p>'
+        for one in pictures
+    )
+    return body.replace("</body>", f"{shown}</body>")
 
 
 def _mail_text(alerts: Sequence[Outgoing], dagster_url: str | None) -> str:

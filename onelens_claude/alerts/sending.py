@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from onelens_claude.alerts.log import Outgoing
     from onelens_claude.channels import Channel, Smtp
+    from onelens_claude.report.pictures import Picture
 
 _log = logging.getLogger(__name__)
 
@@ -58,8 +59,15 @@ class DeliveryError(OnelensError):
         """Whether trying again within seconds may help."""
 
 
-def send(channel: Channel, alerts: Sequence[Outgoing], *, dagster_url: str | None, now: dt.datetime) -> str | None:
-    """Send one message; return a remark where it arrived only in part.
+def send(
+    channel: Channel,
+    alerts: Sequence[Outgoing],
+    *,
+    dagster_url: str | None,
+    now: dt.datetime,
+    pictures: Sequence[Picture] = (),
+) -> str | None:
+    """Send one message, a mail with its pictures; return a remark where it arrived only in part.
 
     Raises DeliveryError, and SettingsError where a variable that the channel names is not set.
     """
@@ -68,7 +76,7 @@ def send(channel: Channel, alerts: Sequence[Outgoing], *, dagster_url: str | Non
             _log.warning("Alert (%s): %s", channel.id, told)
         return None
     if channel.kind == "email":
-        return _send_mail(channel, alerts, dagster_url=dagster_url, now=now)
+        return _send_mail(channel, alerts, dagster_url=dagster_url, now=now, pictures=pictures)
     is_slack = channel.kind == "slack_webhook"
     body = slack_body(alerts, dagster_url) if is_slack else webhook_body(alerts, now)
     headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "onelens-claude"}
@@ -128,12 +136,17 @@ def _retry_after(text: str | None, now: dt.datetime) -> float | None:
 
 
 def _send_mail(
-    channel: Channel, alerts: Sequence[Outgoing], *, dagster_url: str | None, now: dt.datetime
+    channel: Channel,
+    alerts: Sequence[Outgoing],
+    *,
+    dagster_url: str | None,
+    now: dt.datetime,
+    pictures: Sequence[Picture],
 ) -> str | None:
     smtp, sender = channel.smtp, channel.sender
     if smtp is None or sender is None:
         raise DeliveryError(f"alerts.{channel.id}: kind email needs smtp and from", may_pass=False)
-    message = mail(alerts, sender=sender, recipients=channel.to, dagster_url=dagster_url, now=now)
+    message = mail(alerts, sender=sender, recipients=channel.to, dagster_url=dagster_url, now=now, pictures=pictures)
     place = f"alerts.{channel.id}: {smtp.host}:{smtp.port}"
     login = (channel.secret("smtp.username_env"), channel.secret("smtp.password_env")) if smtp.username_env else None
     try:

@@ -64,6 +64,9 @@ COMMANDS = {
     "watch": _Place(
         "cli.watching", "watch", "Look at what the running day has cost so far, and tell whose agent runs away."
     ),
+    "report": _Place(
+        "cli.reporting", "report", "Write the page of spend and adoption: one HTML file that needs no server."
+    ),
     "backtest": _Place(
         "cli.backtesting",
         "backtest",

@@ -18,6 +18,7 @@ from onelens_claude.errors import SettingsError
 from onelens_claude.orchestration.assets.alerts import ANOMALY_CHECK, BUDGET_CHECK
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.paths import IS_CHECKOUT, command
+from onelens_claude.report.page import default_path
 from onelens_claude.settings import HOW_TO_START, config_path, load_settings
 from onelens_claude.visible import visible
 from onelens_claude.warehouse.connections import dicts
@@ -136,6 +137,13 @@ def demo() -> None:
     example = f'ONELENS_CONFIG={config} {program} query "from marts.user_monthly_spend limit 5"'
     stdout.print(example, style="bold", soft_wrap=True)
     stdout.print("    queries the marts; `status` instead of `query ...` shows what is complete")
+    page = default_path(settings)
+    if not page.exists():
+        note(f"Problem: there is no page at {page}; the run of the job says why.")
+        raise typer.Exit(1)
+    stdout.print(f"ONELENS_CONFIG={config} {program} report --serve", style="bold", soft_wrap=True)
+    stdout.print("    serves the page of spend and adoption over http, for browsers that open no files")
+    stdout.print(f"The page is there already; open it in a browser: {page}", soft_wrap=True)
 
 
 def dev(

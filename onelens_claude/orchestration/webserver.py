@@ -3,8 +3,8 @@
 Dagster's own has no login, executes mutations that come by GET, and looks at neither Host nor Origin: any page that a
 browser has open could start runs here.
 
-What is here: that protection, and the process that serves with it (`python -m`, with the options of
-`dagster-webserver`). What to add here: another refusal.
+What is here: that protection, the page of spend beside the UI, and the process that serves with it (`python -m`, with
+the options of `dagster-webserver`). What to add here: another refusal.
 What must not go here: logins; a server that others can reach needs a proxy that has them (`docs/security.md`).
 """
 
@@ -18,9 +18,17 @@ from dagster_webserver.webserver import DagsterWebserver
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import PlainTextResponse
+from starlette.responses import FileResponse, PlainTextResponse
+from starlette.routing import Route
+
+from onelens_claude.errors import OnelensError
+from onelens_claude.orchestration.assets.report import REPORT_PATH
+from onelens_claude.report.page import default_path
+from onelens_claude.settings import load_settings
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 HOSTS = ("127.0.0.1", "localhost")
@@ -55,8 +63,23 @@ def _refusal(scope: Scope) -> PlainTextResponse | None:
     return None
 
 
+def _report(_: Request) -> Response:
+    """Send the page as it is now; it allows itself no request, so it cannot reach the UI beside it."""
+    try:
+        page = default_path(load_settings(needs_keys=False))
+    except OnelensError as error:
+        return PlainTextResponse(f"{error}\n", status_code=404)
+    if not page.exists():
+        return PlainTextResponse(f"There is no page at {page}; materialize serving/report.\n", status_code=404)
+    return FileResponse(page, media_type="text/html", headers={"Cache-Control": "no-store"})
+
+
 class ProtectedWebserver(DagsterWebserver[Any, Any]):
-    """Dagster's webserver behind both checks."""
+    """Dagster's webserver behind both checks, and the page of spend."""
+
+    def build_routes(self) -> list[Any]:
+        """Return Dagster's own routes behind that of the page."""
+        return [Route(REPORT_PATH, _report), *super().build_routes()]  # type: ignore[no-untyped-call]
 
     def build_middleware(self) -> list[Middleware]:
         """Return Dagster's own middleware behind ours."""

@@ -144,7 +144,8 @@ class MailServer:
                 content = await reader.readuntil(b"\r\n.\r\n")
                 if self.manners == "drop":
                     return
-                self.taken.append(email.message_from_bytes(content[:-5], policy=email.policy.default))
+                content = content[:-5].replace(b"\r\n..", b"\r\n.")  # SMTP doubles a dot at the beginning of a line
+                self.taken.append(email.message_from_bytes(content, policy=email.policy.default))
                 await say("250 2.0.0 taken")
             elif verb == "QUIT":
                 await say("221 bye")
@@ -161,7 +162,7 @@ def mail_server() -> Iterator[MailServer]:
     stop = asyncio.Event()
 
     async def run() -> None:
-        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, limit=2**23)
         server.port = listening.sockets[0].getsockname()[1]
         ready.set()
         async with listening:

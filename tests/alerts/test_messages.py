@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import html.parser
 import time
 from decimal import Decimal
@@ -15,6 +16,7 @@ from onelens_claude.alerts.fact import dollars, named
 from onelens_claude.alerts.log import AlertLog
 from tests.alerts.conftest import SLACK, fact, states
 from tests.alerts.receivers import MailServer, free_port
+from tests.report.made_up import write_marts
 
 EVIL = (
     "Eve <!channel> <@U1> @here <script>alert(1)</script> & *b* `c`\r\nBcc: x@example.org\u202e\x1b[31m "
@@ -170,3 +172,39 @@ def test_a_log_has_one_line_for_each_alert(settings, caplog):
 )
 def test_amounts_are_shown_to_the_cent(amount, shown):
     assert dollars(Decimal(amount)) == shown
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_a_mail_shows_the_charts_of_the_organisations_it_is_about_and_arrives_without_where_there_are_none(
+    settings, post_office, count, caplog
+):
+    here = settings(mail_channel(post_office))
+    evaluate(here, [fact("early")])
+    day = dt.date(2026, 11, 18)
+    of_both = [("acme", "Acme & <b>"), ("beta", "Beta")]
+    write_marts(
+        here.serving_path,
+        {
+            "dim_claude_organizations": [(key, name, "usage", day, day, None) for key, name in of_both],
+            "cost_reconciliation": [(key, day, Decimal(1234), "exact", "final") for key, _ in of_both],
+            "fct_claude_costs": [
+                (key, day, "u", "chat", "m", True, Decimal(1234), Decimal(1234)) for key, _ in of_both
+            ],
+        },
+    )
+    found = evaluate(here, [fact(f"b{number}") for number in range(count)])
+    assert (found.sent, found.problems) == ({"mail": count}, [])
+    without, shown = post_office.taken
+    assert list(without.iter_attachments()) == []
+    pictures = [part for part in shown.walk() if part.get_content_type() == "image/png"]
+    assert {part.get_filename() for part in pictures} == {"month.png", "daily.png"}
+    assert all(part.get_content().startswith(b"\x89PNG\r\n") for part in pictures)
+    body = shown.get_body(("html",)).get_content()
+    for part in pictures:
+        assert f'src="cid:{part["Content-ID"].strip("<>")}"' in body
+    assert 'alt="Acme &amp; &lt;b&gt;: $12.34 from 1 to 18 Nov 2026."' in body
+    assert "Beta" not in body
+
+    here.serving_path.write_bytes(b"no database")
+    assert evaluate(here, [fact("late")]).sent == {"mail": 1}
+    assert "the mail has no pictures" in caplog.text

@@ -14,6 +14,9 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from onelens_claude.orchestration import webserver
+from onelens_claude.orchestration.assets.report import REPORT_PATH
+from onelens_claude.report.page import default_path
+from tests.report.made_up import settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,3 +81,17 @@ def test_a_name_that_was_made_to_point_here_is_refused(client, host):
         assert client.request(method, "/graphql", json={"query": QUERY}, headers={"Host": host}).status_code == 400
     with pytest.raises(WebSocketDisconnect), client.websocket_connect(SOCKET, headers={"Host": host}):
         pass
+
+
+def test_the_page_of_spend_is_served_beside_the_ui_and_what_is_missing_is_said(client, tmp_path, monkeypatch):
+    settings = settings_for(tmp_path)
+    monkeypatch.setenv("ONELENS_CONFIG", str(settings.source))
+    answer = client.get(REPORT_PATH)
+    assert (answer.status_code, "materialize serving/report" in answer.text) == (404, True)
+    page = default_path(settings)
+    page.parent.mkdir(parents=True)
+    page.write_text("<!doctype html><title>Acme</title>")
+    answer = client.get(REPORT_PATH)
+    assert (answer.status_code, answer.text) == (200, page.read_text())
+    assert answer.headers["content-type"].startswith("text/html")
+    assert client.get(REPORT_PATH, headers={"Host": "elsewhere.example"}).status_code == 400
