@@ -3,7 +3,7 @@
 No message shows a key, what a program printed, or its arguments.
 
 What is here: reading a key now, and what is wrong with the place it is kept in. What to add here: another such place.
-What must not go here: which of two keys is tried first (`api/client.py`), and the form of the settings (`settings.py`).
+What must not go here: which of two keys is tried first (`api/client.py`), and the form of the settings (`settings/`).
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
         ("organizations: [\n", "is not valid YAML: line 2: "),
         ("a: \x00\n", "is not valid YAML: it contains characters that YAML forbids"),
         ("? [a]\n: b\n", "is not valid YAML: line 1: found unhashable key"),
-        (GOOD.replace("ACME_KEY", KEY), "organizations.acme.api_key_env: must be the name of an environment variable, not the key itself"),
+        (GOOD.replace("ACME_KEY", KEY), "organizations.acme.api_key_env: must be the name of an environment variable, not the secret itself"),
         ("just text\n", "contains no settings. Copy onelens.example.yaml"),
         ("", "contains no settings. Copy onelens.example.yaml"),
         (GOOD + "source: /etc\n", "source: unknown key"),

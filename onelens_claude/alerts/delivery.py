@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from onelens_claude.alerts.fact import Fact
-    from onelens_claude.channels import Channel
     from onelens_claude.report.pictures import Picture
     from onelens_claude.settings import Settings
+    from onelens_claude.settings.channels import Channel
 
 _log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from onelens_claude.visible import visible
 if TYPE_CHECKING:
     import datetime as dt
 
-    from onelens_claude.channels import Event
+    from onelens_claude.settings.channels import Event
 
 Severity = Literal["info", "warning", "critical"]
 SEVERITIES = get_args(Severity)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from onelens_claude.alerts.fact import EVERYWHERE, SEVERITIES, Fact, dollars
-from onelens_claude.budgets import EACH
+from onelens_claude.settings.values import EACH
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
 
-    from onelens_claude.channels import Channel
+    from onelens_claude.settings.channels import Channel
 
 _NAMED_IN_SUMMARY = 10
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from onelens_claude.alerts.fact import Severity
-    from onelens_claude.channels import Channel
+    from onelens_claude.settings.channels import Channel
 
 GIVEN_UP_AFTER = dt.timedelta(days=7)
 _FIRST_BACKOFF = dt.timedelta(minutes=1)

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from onelens_claude.alerts.log import Outgoing
-    from onelens_claude.channels import Channel, Smtp
     from onelens_claude.report.pictures import Picture
+    from onelens_claude.settings.channels import Channel, Smtp
 
 _log = logging.getLogger(__name__)
 

@@ -41,7 +41,7 @@ def report(
         Path | None, typer.Option("--csv", metavar="DIR", help="Write the tables as CSV files, too, with every digit.")
     ] = None,
 ) -> None:
-    """Write the page of spend and adoption as one HTML file that needs no server and can be mailed.
+    """Write the page of spend and adoption: one HTML file that needs no server.
 
     It is read from the serving copy; every run that builds the marts writes it anew, for all organisations.
     """

@@ -1,7 +1,7 @@
 """What the settings say, as tables that the models read: organisations, budgets, anomalies and holidays.
 
 What is here: writing them, before each build. What to add here: another part of the settings that a model needs.
-What must not go here: the tables' definitions (`raw_tables.py`), what the settings mean (`settings.py`, `budgets.py`).
+What must not go here: the tables' definitions (`raw_tables.py`), what the settings mean (`settings/`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from onelens_claude.budgets import Budget
     from onelens_claude.settings import Anomalies, Organization, Settings
+    from onelens_claude.settings.budgets import Budget
 
 
 def store_settings(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from onelens_claude.budgets import Budget
 from onelens_claude.definitions import build_defs
 from onelens_claude.fake_api import Fault, Revision
 from onelens_claude.orchestration.assets.raw import IngestConfig, settings_tables
 from onelens_claude.orchestration.jobs import raw_config
 from onelens_claude.orchestration.partitions import range_tags
+from onelens_claude.settings.budgets import Budget
 from tests.organizations import organization
 
 if TYPE_CHECKING:

@@ -6,38 +6,21 @@ What must not go here: the spend beside a limit (`dbt_project/models/marts/budge
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-EACH = "*"
-"""As an organisation or a value: the limit applies to each one."""
+from onelens_claude.settings.values import EACH, Amount, Section
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
 Scope = Literal["organization", "user", "product", "model"]
 _LATER_SCOPES = {"team", "provider"}
 
 
-def exact_amount(value: object, *, may_be_zero: bool = False) -> Decimal:
-    """Return dollars and whole cents; a YAML float has lost digits before anyone sees it."""
-    if isinstance(value, float):
-        raise ValueError('is a float, and money is exact; write it in quotes, such as "25000.00"')  # noqa: TRY004
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError('must be an amount in US dollars in quotes, such as "25000.00"')  # noqa: TRY004
-    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,2})?", str(value)) or not (Decimal(value) or may_be_zero):
-        least = "" if may_be_zero else "above 0 "
-        raise ValueError(f'{value!r} is not an amount {least}in US dollars and whole cents, such as "25000.00"')
-    return Decimal(value)
-
-
-Amount = Annotated[Decimal, BeforeValidator(exact_amount)]
-"""US dollars of the settings, exact and above 0."""
-
-
-class Budget(BaseModel):
+class Budget(Section):
     """A limit on what an organisation, a user, a product or a model may cost in a day, a week or a month (UTC)."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
     organization: str

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from onelens_claude.api.endpoints import LOOPBACK
-from onelens_claude.budgets import EACH, exact_amount
 from onelens_claude.errors import SettingsError
+from onelens_claude.settings.values import EACH, Section, Variable, exact_amount, web_address
 
 Event = Literal["budget", "anomaly", "data_quality", "run_failure", "key_rotation"]
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -28,42 +27,10 @@ _QUIET = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d) (\S+)"
 _ADDRESS = r"[^@\s<>,;\"]+@[^@\s<>,;\"]+"
 
 
-def _names_a_variable(value: str | None) -> str | None:
-    if value is not None and not re.fullmatch(_VARIABLE, value):  # perhaps the secret itself: it is not shown
-        raise ValueError("must be the name of an environment variable, not the secret itself")
-    return value
-
-
 def _address(value: str) -> str:
     if not re.fullmatch(_ADDRESS, value):
         raise ValueError(f"{value!r} is not a mail address")
     return value
-
-
-def web_address(value: str, *, show: bool = True) -> str:
-    """Return an address that a request may go to; ValueError says what is wrong, without a secret part of it."""
-    shown = repr(value) if show else "the value"
-    if re.search(r"[\s\x00-\x1f\x7f]", value):
-        raise ValueError(f"{shown} has spaces or line breaks, which no address has")
-    try:
-        parts = urlsplit(value)
-        port_is_good = parts.port is None or parts.port > 0
-    except ValueError:
-        port_is_good = False
-    if not port_is_good or not parts.hostname or parts.scheme not in {"https", "http"}:
-        raise ValueError(f"{shown} is not an http(s) address")
-    if parts.username or parts.password:
-        raise ValueError("must have no user name and no password")
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        raise ValueError("must be https (http is accepted for loopback addresses only)")
-    return value
-
-
-_Variable = Annotated[str | None, Field(), BeforeValidator(_names_a_variable)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +64,14 @@ class QuietHours:
         return local >= self.start or local < self.end
 
 
-class Smtp(_Section):
+class Smtp(Section):
     """The server that takes mail."""
 
     host: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$")]
     port: Annotated[int, Field(ge=1, le=65535)] = 587
     starttls: bool = True
-    username_env: _Variable = None
-    password_env: _Variable = None
+    username_env: Variable = None
+    password_env: Variable = None
 
     @model_validator(mode="after")
     def _login_is_whole_and_hidden(self) -> Smtp:
@@ -115,13 +82,13 @@ class Smtp(_Section):
         return self
 
 
-class Channel(_Section):
+class Channel(Section):
     """One place that alerts go to, and which of them."""
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
     kind: Literal["slack_webhook", "webhook", "email", "log"]
-    url_env: _Variable = None
-    secret_env: _Variable = None
+    url_env: Variable = None
+    secret_env: Variable = None
     smtp: Smtp | None = None
     sender: Annotated[str | None, Field(alias="from")] = None
     to: Annotated[tuple[str, ...], Field(strict=False)] = ()
