@@ -76,7 +76,8 @@ def test_status_says_where_a_month_will_end_with_the_range_or_that_there_is_none
             create table marts.budget_status (organization_id varchar, budget_id varchar, scope varchar, scope_value varchar,
                 period_start date, limit_usd decimal(38, 14), spent_usd decimal(38, 14), percent_used decimal(38, 4),
                 forecast_usd decimal(38, 14), forecast_low_usd decimal(38, 14), forecast_high_usd decimal(38, 14),
-                threshold_crossed integer, status varchar)"""
+                threshold_crossed integer, status varchar);
+            create table marts.dim_claude_users (organization_id varchar, user_id varchar, email varchar, name varchar)"""
         )
         connection.executemany(
             """insert into marts.budget_status

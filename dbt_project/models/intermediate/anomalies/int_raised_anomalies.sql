@@ -82,4 +82,4 @@ select
     days.finality
 from dated
 left join newest_days using (organization_id)
-left join {{ ref("int_budget_days") }} as days using (organization_id, activity_date)
+left join {{ ref("int_asked_cost_days") }} as days using (organization_id, activity_date)

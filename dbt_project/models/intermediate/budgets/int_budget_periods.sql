@@ -9,7 +9,7 @@ with
             days.activity_date,
             days.finality
         from budgets
-        inner join {{ ref("int_budget_days") }} as days on budgets.organization_id = days.organization_id
+        inner join {{ ref("int_asked_cost_days") }} as days on budgets.organization_id = days.organization_id
     ),
 
     periods as (

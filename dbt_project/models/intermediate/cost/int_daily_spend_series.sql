@@ -12,7 +12,7 @@ with
             days.activity_date,
             days.finality <> 'incomplete' as is_complete,
             coalesce(usage_days.finality <> 'incomplete', false) as has_tokens
-        from {{ ref("int_budget_days") }} as days
+        from {{ ref("int_asked_cost_days") }} as days
         left join {{ ref("int_usage_days") }} as usage_days using (organization_id, activity_date)
     ),
 
