@@ -265,10 +265,13 @@ def test_every_table_of_a_mart_has_its_rows_and_amounts(loaded: World, opened: C
         ("completeness", "Total (USD)", f"select total_cents * 0.01 as usd from marts.cost_reconciliation where {DAYS}"),
         ("revisions", "Change (USD)",
          f"select change_usd as usd from marts.cost_revisions where {DAYS} and revision_number > 1 and change_usd <> 0"),
-        ("anomalies", "Above usual (USD)", f"select impact_usd as usd from marts.cost_anomalies where {DAYS}"),
+        ("anomalies", "Above usual (USD)", f"""select impact_usd as usd from marts.cost_anomalies where {DAYS}
+            qualify row_number() over (
+                partition by incident_id order by activity_date desc, impact_usd desc nulls last
+            ) = 1"""),
         ("budgets", "Spent (USD)", """select spent_usd as usd from marts.budget_status
             where period_start <= '2026-11-12' and period_end >= '2026-11-12'"""),
-        ("skills", "At list price (USD)", """select sum(attributed_list_price_usd) as usd from marts.skill_daily_usage
+        ("skills", "List price (USD)", """select sum(attributed_list_price_usd) as usd from marts.skill_daily_usage
             where activity_date >= '2026-10-01' and activity_date < '2026-12-01'
             group by organization_id, skill_name, month(activity_date)"""),
     )  # fmt: skip
@@ -366,6 +369,14 @@ def test_every_look_is_accessible_and_fits(opened: Callable[..., Page], look: di
     page.locator("#theme").click()
     page.wait_for_selector(_DRAWN)
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != background
+
+
+def test_a_printed_page_cuts_no_table(opened: Callable[..., Page]) -> None:
+    page = opened(RANGE, viewport={"width": 688, "height": 1000})  # A4 less its margins
+    page.emulate_media(media="print")
+    cut = """[...document.querySelectorAll('table')].filter((table) => table.offsetWidth > table.parentElement.offsetWidth)
+        .map((table) => table.closest('[data-panel]').dataset.panel)"""
+    assert page.evaluate(cut) == []
 
 
 def test_the_page_is_driven_by_keys_and_a_filter_is_drawn_at_once(opened: Callable[..., Page]) -> None:

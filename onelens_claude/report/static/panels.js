@@ -470,7 +470,10 @@ PANELS.change = (filter, colours) => {
 
 PANELS.unusual = (filter, colours) => {
   if (missing("anomalies")) return absent("anomalies");
-  const found = rowsOf("anomalies", inOrganization(filter), inDays(filter), ofPerson(filter));
+  // up to the newest day means up to now: who runs away today is on no complete day yet
+  const found = rowsOf("anomalies", inOrganization(filter), (row) => row.day >= filter.from && (row.day <= filter.to || filter.to === newest), ofPerson(filter));
+  const incidents = new Map();
+  for (const row of found) incidents.set(row.incident_id, { ...(incidents.get(row.incident_id) ?? row), since: row.day });
   const days = new Map();
   scan({ ...filter, product: null, model: null }, filter.from, filter.to, (lines, i) => {
     if (!days.has(lines.day[i])) days.set(lines.day[i], new Sum());
@@ -481,19 +484,20 @@ PANELS.unusual = (filter, colours) => {
   for (const row of found) byDay.set(row.day, [...(byDay.get(row.day) ?? []), row]);
   const rows = [...days].sort((a, b) => a[0] - b[0]).map(([day, sum]) => ({ kind: "day", day: day * DAY, usd: dollars(sum.units), colour: colours.theme.accent }));
   for (const [day, some] of byDay) {
+    if (day > filter.to) continue;
     const isOpen = some.some((row) => row.status === "open");
     const more = some.length > 3 ? ` (and ${some.length - 3} more)` : "";
     rows.push({ kind: "anomaly", day: day * DAY, usd: dollars(days.get(day)?.units ?? 0n), colour: isOpen ? colours.theme.bad : colours.theme.quiet,
       ring: colours.theme.panel, text: some.slice(0, 3).map((row) => row.reason).join("; ") + more });
   }
-  const open = new Set(found.filter((row) => row.status === "open").map((row) => row.incident_id)).size;
+  const open = [...incidents.values()].filter((row) => row.status === "open").length;
   return {
-    lead: found.length ? `${many(new Set(found.map((row) => row.incident_id)).size, "incident")} on ${many(byDay.size, "day")}, ${count(open)} still open.` : "Nothing unusual was found on these days.",
+    lead: found.length ? `${many(incidents.size, "incident")} on ${many(byDay.size, "day")}, ${count(open)} still open.` : "Nothing unusual was found on these days.",
     note: data.tables.anomalies.more ? `The newest ${count(data.tables.anomalies.rows.length)} are here; ${count(data.tables.anomalies.more)} more are in marts.cost_anomalies.` : null,
     chart: { rows, legend: [{ label: "Spend of the day", colour: colours.theme.accent }, { label: "Open", colour: colours.theme.bad, isDot: true }, { label: "Resolved or revised away", colour: colours.theme.quiet, isDot: true }],
       say: "Daily spend; a dot marks each day on which something unusual was found." },
-    table: found.length ? { columns: [{ key: "day", label: "Day", kind: "date" }, ...organizationColumn(), { key: "about", label: "Who or what", kind: "text" }, { key: "kindText", label: "Kind", kind: "text" },
-      { key: "impact", label: "Above usual (USD)", kind: "usd" }, { key: "statusText", label: "State", kind: "text" }, { key: "reason", label: "What happened", kind: "sentence" }], rows: found } : null,
+    table: found.length ? { columns: [{ key: "since", label: "Since", kind: "date" }, { key: "day", label: "Newest", kind: "date" }, ...organizationColumn(), { key: "about", label: "Who or what", kind: "text" }, { key: "kindText", label: "Kind", kind: "text" },
+      { key: "impact", label: "Above usual (USD)", kind: "usd" }, { key: "statusText", label: "State", kind: "text" }, { key: "reason", label: "What happened", kind: "sentence" }], rows: [...incidents.values()] } : null,
   };
 };
 
@@ -535,7 +539,7 @@ function monthly(name, what, columns) {
   };
 }
 PANELS.projects = monthly("projects", "projects", [{ key: "message_count", label: "Messages", kind: "count" }, { key: "conversation_count", label: "Conversations", kind: "count" }, { key: "most_users", label: "Most people a day", kind: "count" }]);
-PANELS.skills = monthly("skills", "skills", [{ key: "invocation_count", label: "Uses", kind: "count" }, { key: "most_users", label: "Most people a day", kind: "count" }, { key: "list_price", label: "At list price (USD)", kind: "usd" }]);
+PANELS.skills = monthly("skills", "skills", [{ key: "invocation_count", label: "Uses", kind: "count" }, { key: "most_users", label: "Most people a day", kind: "count" }, { key: "list_price", label: "List price (USD)", kind: "usd" }]);
 PANELS.connectors = monthly("connectors", "connectors", [{ key: "call_count", label: "Calls", kind: "count" }, { key: "read_call_count", label: "Reading", kind: "count" }, { key: "write_call_count", label: "Writing", kind: "count" }, { key: "most_users", label: "Most people a day", kind: "count" }]);
 
 const SAVINGS = { fast_mode: "Fast mode", us_inference: "US inference", long_context: "Long context", low_cache_reuse: "Low cache reuse", premium_model: "A cheaper model would do", idle_seat: "Idle seats" };
