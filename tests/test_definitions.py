@@ -134,6 +134,7 @@ def test_every_mart_shows_a_documented_query_that_reads_it():
         query = mart.metadata["example_query"].value
         assert f"marts.{mart.key.path[-1]}" in query
         assert query in documented
+        assert mart.metadata["page"].value == "/report.html"
 
 
 def test_every_asset_is_in_the_group_of_its_layer_and_has_an_owner():

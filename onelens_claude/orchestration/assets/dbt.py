@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from onelens_claude.orchestration.assets.previews import MARTS, example_query, mart_previews
 from onelens_claude.orchestration.assets.raw import WRITER_POOL
+from onelens_claude.orchestration.assets.report import REPORT_PATH
 from onelens_claude.orchestration.private_apis import InstalledDbt
 from onelens_claude.orchestration.resources import Onelens
 from onelens_claude.paths import DBT_PROJECT, dbt_target
@@ -58,7 +59,8 @@ class _Translator(DagsterDbtTranslator):
         metadata = super().get_metadata(dbt_resource_props)
         if dbt_resource_props["schema"] != MARTS:
             return metadata
-        return {**metadata, **example_query(dbt_resource_props["name"])}
+        page = {"page": dg.MetadataValue.url(REPORT_PATH)}
+        return {**metadata, **example_query(dbt_resource_props["name"]), **page}
 
 
 def _manifest(project: DbtProject) -> dict[str, Any]:
