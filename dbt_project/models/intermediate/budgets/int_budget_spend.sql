@@ -1,38 +1,56 @@
-{#- A table, because both marts read it; only what some budget is on, so that it costs nothing without budgets. -#}
-{{ config(materialized="table") }}
-{%- set scopes = {
-    "organization": "organization_id",
-    "user": "user_id",
-    "product": "product",
-    "model": "model",
-} %}
+{#- Of every organisation, budget or not: a budget that is new also has the days that were. -#}
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_days",
+        meta={"endpoints": ["user_cost_report", "cost_report"]},
+    )
+}}
 
 with
-    wanted as (select distinct organization_id, scope from {{ ref("int_budgets") }}),
+    lines as (select * from {{ ref("int_cost_lines") }} where {{ is_touched() }}),
 
-    lines as (
-        select *
-        from {{ ref("int_cost_lines") }}
-        where organization_id in (select wanted.organization_id from wanted)
-    ),
+    spend as (
+        select
+            organization_id,
+            activity_date,
+            valid_from,
+            valid_to,
+            case
+                when grouping(user_id) = 0
+                then 'user'
+                when grouping(product) = 0
+                then 'product'
+                when grouping(model) = 0
+                then 'model'
+                else 'organization'
+            end as scope,
+            user_id,
+            product,
+            model,
+            sum(amount_cents) as amount_cents
+        from lines
+        group by
+            organization_id, activity_date, valid_from, valid_to, grouping sets ((), user_id, product, model)
+    )
 
-    {% for scope, column in scopes.items() %}
-        {{ scope }}_spend as (
-            select
-                organization_id,
-                activity_date,
-                valid_from,
-                valid_to,
-                '{{ scope }}' as scope,
-                {{ column }} as scope_value,
-                sum(amount_cents) as amount_cents
-            from lines
-            where
-                {{ column }} is not null
-                and organization_id
-                in (select wanted.organization_id from wanted where wanted.scope = '{{ scope }}')
-            group by all
-        ){{ "," if not loop.last }}
-    {% endfor %}
-
-{% for scope in scopes %} select * from {{ scope }}_spend {{ "union all" if not loop.last }} {% endfor %}
+select
+    organization_id,
+    activity_date,
+    valid_from,
+    valid_to,
+    scope,
+    case
+        scope
+        when 'user'
+        then user_id
+        when 'product'
+        then product
+        when 'model'
+        then model
+        else organization_id
+    end as scope_value,
+    amount_cents,
+    {{ built_through_sequence() }} as built_through_sequence
+from spend
+where scope = 'organization' or coalesce(user_id, product, model) is not null
