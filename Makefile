@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH := .venv-bench
+AUDIT := .venv-audit
 SIZE := quick
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test pytest lint format bench docs constraints clean
+.PHONY: help demo dev test pytest lint format bench docs audit constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +42,14 @@ bench: $(BENCH)/.installed ## Measure against other ways to load the same data (
 docs: $(INSTALLED) ## Write the catalogue of tables and columns to site/index.html
 	@$(BIN)/onelens-claude docs --out site
 
+audit: $(INSTALLED) $(AUDIT)/.installed ## Licences, bill of materials and known vulnerabilities of the dependencies
+	$(AUDIT)/bin/pip-licenses --python $(BIN)/python --from=mixed --fail-on UNKNOWN \
+		--ignore-packages onelens-claude axe-playwright-python  # the second is MIT, which only its licence file says
+	@mkdir -p site
+	$(AUDIT)/bin/cyclonedx-py environment $(BIN)/python --output-format JSON --output-file site/sbom.cdx.json
+	@echo "The bill of materials is in site/sbom.cdx.json"
+	$(AUDIT)/bin/pip-audit --requirement constraints.txt --disable-pip --require-hashes --progress-spinner off
+
 constraints: ## Pin every dependency anew, with hashes and without addresses (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --no-strip-extras --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --output-file constraints.txt
@@ -54,6 +63,12 @@ $(INSTALLED): constraints.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(AUDIT)/.installed: audit/constraints.txt
+	@echo "Installing the audit's tools into $(AUDIT) ..."
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r audit/constraints.txt
 	@touch $@
 
 # A place of its own: the contenders are no dependencies of the product.
