@@ -72,6 +72,9 @@ COMMANDS = {
         "backtest",
         "Measure how often the anomaly detector and the forecast are right, and simpler methods.",
     ),
+    "backup": _Place(
+        "cli.backing_up", "backup", "Write a consistent copy of the warehouse to a file, also while runs go on."
+    ),
     "query": _Place("cli.querying", "query", "Run one read-only SQL statement on the serving copy."),
     "demo": _Place(
         "cli.demoing",

@@ -180,11 +180,11 @@ class Warehouse:
         with self.writer_lock():
             if not self.path.exists():
                 raise WarehouseError(f"{self.path}: there is nothing to publish; run a backfill first")
-            self._fold_log()
+            self.fold_log()
             new = beside(self.serving_path, ".new")
             try:
                 new.parent.mkdir(parents=True, exist_ok=True)
-                _copy(self.path, new)
+                copy_to_disk(self.path, new)
                 self._check_successor(new)
                 beside(self.serving_path, ".wal").unlink(missing_ok=True)  # no log of an old copy fits a new one
                 self._replace_copy(new)
@@ -209,7 +209,7 @@ class Warehouse:
                 return
             new = beside(self.serving_path, ".new")
             try:
-                _copy(self.serving_path, new)
+                copy_to_disk(self.serving_path, new)
                 with connect(new, config=_WRITER_CONFIG) as copy:
                     if not is_current(copy):
                         return
@@ -224,7 +224,7 @@ class Warehouse:
                 self._replace_copy(new)
             except (OSError, *FILE_ERRORS) as error:
                 raise WarehouseError(
-                    f"{self.serving_path}: cannot be replaced: {_words(error)}. {self._advice(error)}"
+                    f"{self.serving_path}: cannot be replaced: {error_words(error)}. {self._advice(error)}"
                 ) from None
             finally:
                 _remove(new)
@@ -235,7 +235,7 @@ class Warehouse:
             shutil.copymode(self.serving_path, new)  # who else may read it was decided once
         new.replace(self.serving_path)
 
-    def _fold_log(self) -> None:
+    def fold_log(self) -> None:
         """Write what a crash left in the write-ahead log into the file."""
         connection = self._connect()
         try:
@@ -253,7 +253,7 @@ class Warehouse:
                 lost = self._days_lost(connection) if self.serving_path.exists() else ""
         except duckdb.Error as error:
             raise WarehouseError(
-                f"{self.path}: is not published, because it cannot be read through: {_words(error)}. "
+                f"{self.path}: is not published, because it cannot be read through: {error_words(error)}. "
                 f"{self._advice(error)}"
             ) from None
         if lost:
@@ -284,7 +284,7 @@ class Warehouse:
                 "warehouse.serving_path, or move this one away"
             ) from None
         except duckdb.Error as error:
-            _log.warning("%s: cannot be read and is made anew: %s", self.serving_path, _words(error))
+            _log.warning("%s: cannot be read and is made anew: %s", self.serving_path, error_words(error))
             return ""
         return "; ".join(
             f"{organization} {first} to {last} ({days} {'day' if days == 1 else 'days'})"
@@ -327,7 +327,7 @@ class Warehouse:
             )
         except duckdb.Error as error:
             raise WarehouseError(
-                f"{self.path}: cannot be opened for {purpose}: {_words(error)}. {self._advice(error)}"
+                f"{self.path}: cannot be opened for {purpose}: {error_words(error)}. {self._advice(error)}"
             ) from None
         if not read_only:  # nobody else has it open: what is in its folder for spilling, a killed process left
             shutil.rmtree(beside(self.path, ".tmp"), ignore_errors=True)
@@ -349,7 +349,7 @@ class Warehouse:
             return
         new = beside(self.path, ".new")
         try:
-            _copy(self.serving_path, new)
+            copy_to_disk(self.serving_path, new)
             with connect(new, read_only=True) as connection:
                 read_through(connection)
                 connection.execute("from claude_raw.pulls limit 0")
@@ -357,8 +357,8 @@ class Warehouse:
             new.replace(self.path)
         except (OSError, duckdb.Error) as error:
             raise WarehouseError(
-                f"{self.path}: is not there, and cannot be made anew from {self.serving_path}: {_words(error)}. Put "
-                "one of the two back from a backup, or move the copy away to begin with nothing"
+                f"{self.path}: is not there, and cannot be made anew from {self.serving_path}: {error_words(error)}. "
+                "Put one of the two back from a backup, or move the copy away to begin with nothing"
             ) from None
         finally:
             _remove(new)
@@ -375,7 +375,7 @@ class Warehouse:
             raise self._write_error(error) from None
 
     def _write_error(self, error: Exception) -> WarehouseError:
-        return WarehouseError(f"{self.path}: cannot be written: {_words(error)}. {self._advice(error)}")
+        return WarehouseError(f"{self.path}: cannot be written: {error_words(error)}. {self._advice(error)}")
 
     def _advice(self, error: Exception) -> str:
         """Return what to do about what DuckDB or the system said of a file."""
@@ -412,7 +412,8 @@ def _holder(lock_path: Path) -> str:
     return "another process"
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_to_disk(source: Path, target: Path) -> None:
+    """Copy a file, and wait until it is on the disk."""
     shutil.copyfile(source, target)
     _flush(target)
 
@@ -428,7 +429,7 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _words(error: Exception) -> str:
+def error_words(error: Exception) -> str:
     """Return what an error says, on one line."""
     return getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")
 
@@ -456,4 +457,4 @@ def open_serving_copy(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _damaged(path: Path, error: duckdb.Error) -> DamagedCopyError:
-    return DamagedCopyError(f"{path}: cannot be read: {_words(error)}. `onelens-claude daily` makes it anew")
+    return DamagedCopyError(f"{path}: cannot be read: {error_words(error)}. `onelens-claude daily` makes it anew")
