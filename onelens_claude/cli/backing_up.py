@@ -22,8 +22,8 @@ def backup(
 ) -> None:
     """Write a consistent copy of the warehouse to a file, also while runs go on.
 
-    To go back to it, copy it to `warehouse.path` while nothing runs, and run `daily`, which pulls what is newer again. The
-    alert log is a file of its own and stays as it is.
+    To go back to it, copy it to `warehouse.path` while nothing runs, and run `daily`, which pulls what is newer again.
+    The alert log is a file of its own and stays as it is.
     """
     settings = load_settings(needs_keys=False)
     target = file.expanduser().absolute()
