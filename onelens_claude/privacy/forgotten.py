@@ -74,7 +74,7 @@ class Forgotten:
         """Read the file again if it changed. Raises WarehouseError where it cannot be read."""
         try:
             found = self.path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # whoever writes there says what is wrong with it
             return
         state = (found.st_mtime_ns, found.st_size, found.st_ino)
         if state == self._state:
