@@ -14,6 +14,7 @@ import dagster as dg
 from onelens_claude.folders import PRIVATE
 from onelens_claude.orchestration.assets.alerts import build_alerts
 from onelens_claude.orchestration.assets.dbt import build_dbt_assets, build_dbt_resource, dbt_project
+from onelens_claude.orchestration.assets.erasure import erasures
 from onelens_claude.orchestration.assets.raw import build_ledger_assets, build_raw_assets
 from onelens_claude.orchestration.assets.report import report
 from onelens_claude.orchestration.assets.retention import deletions
@@ -56,6 +57,7 @@ def build_defs(
             *build_raw_assets(),
             *build_ledger_assets(),
             deletions,
+            erasures,
             watch_tables,
             dbt_models,
             build_alerts(marts),

@@ -25,7 +25,7 @@ SNAPSHOT = Path(__file__).with_name("snapshots") / "definitions.json"
 SETTINGS = {f"claude_raw/{name}" for name in ("organizations", "budgets", "anomaly_settings", "holidays")}
 EXTERNAL = {"claude_raw/pulls", "claude_raw/alert_log"}
 WATCH = {"claude_raw/watch_looks", "claude_raw/watch_amounts", "claude_raw/watch_pages"}
-LEDGER = EXTERNAL | SETTINGS | WATCH | {"claude_raw/deletions"}
+LEDGER = EXTERNAL | SETTINGS | WATCH | {"claude_raw/deletions", "claude_raw/erasures"}
 """Tables that are no endpoint's."""
 
 

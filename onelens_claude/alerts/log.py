@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import duckdb
 from filelock import FileLock, Timeout
 
-from onelens_claude.alerts.fact import SEVERITIES, Fact
+from onelens_claude.alerts.fact import EVERYWHERE, SEVERITIES, Fact
 from onelens_claude.alerts.folding import Told, corrections_of, folded, is_for
 from onelens_claude.clock import naive_utc
 from onelens_claude.errors import WarehouseError
@@ -31,7 +31,7 @@ from onelens_claude.folders import beside
 from onelens_claude.warehouse.connections import connect_when_free, copy_without_holes, dicts, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from onelens_claude.alerts.fact import Severity
@@ -346,12 +346,57 @@ class AlertLog:
                 "delete from facts where occurred_on < ? returning alert_key", [day]
             ).fetchall()
         if forgotten:
-            new = beside(self.path, ".compact")
-            new.unlink(missing_ok=True)
-            with self._open(read_only=True) as connection:
-                copy_without_holes(connection, new)
-            new.replace(self.path)
+            self._compact()
         return len(forgotten)
+
+    def forget_subject(
+        self, organization_id: str, user_ids: Collection[str], redacted: Callable[[str], str], *, whole: bool = False
+    ) -> int:
+        """Forget the facts that are about these people, or all of an organisation's, and rewrite the others' texts.
+
+        Returns how many facts were changed or are gone; the file is then rewritten. To be called by whoever may
+        evaluate (`exclusive`).
+        """
+        if not self.path.exists():
+            return 0
+        texts = ("title", "text", "query", "page", "data", "identity", "cause")
+        with self._writing() as connection:
+            facts = dicts(
+                connection,
+                f"select alert_key, {', '.join(texts)} from facts where organization_id in (?, '{EVERYWHERE}')",
+                [organization_id],
+            )
+            gone, changed = [], 0
+            for fact in facts:
+                value = json.loads(fact["data"] or "{}").get("scope_value") or ""
+                is_theirs = value.partition("/")[0] in user_ids or any(
+                    one in json.loads(fact["identity"]) for one in user_ids
+                )
+                if is_theirs or (whole and json.loads(fact["identity"])[0] == organization_id):
+                    gone.append(fact["alert_key"])
+                    continue
+                new = {name: fact[name] and redacted(fact[name]) for name in texts}
+                if any(new[name] != fact[name] for name in texts):
+                    changed += 1
+                    assigned = ", ".join(f"{name} = ?" for name in texts)
+                    connection.execute(
+                        f"update facts set {assigned} where alert_key = ?", [*new.values(), fact["alert_key"]]
+                    )
+            for table in ("deliveries", "facts"):
+                connection.execute(f"delete from {table} where list_contains(?, alert_key)", [gone])
+            if whole:
+                connection.execute("delete from api_keys where organization_id = ?", [organization_id])
+        if gone or changed:
+            self._compact()
+        return len(gone) + changed
+
+    def _compact(self) -> None:
+        """Write the file anew, without the bytes of what was deleted."""
+        new = beside(self.path, ".compact")
+        new.unlink(missing_ok=True)
+        with self._open(read_only=True) as connection:
+            copy_without_holes(connection, new)
+        new.replace(self.path)
 
     def _change(
         self, channel: str, keys: Sequence[str], change: str, values: Mapping[str, Any], also: str = ""

@@ -71,6 +71,8 @@ class Page:
     data_refreshed_at: dt.datetime | None
     """Up to when the answer is complete, UTC; null where the endpoint does not say."""
     api_organization_id: str | None
+    received: bytes | None = None
+    """The body as it came, where `rows` are not all that it says (`AnalyticsClient.keeps`)."""
 
     @property
     def body(self) -> bytes:
@@ -95,8 +97,11 @@ class AnalyticsClient:
         api_version: str = API_VERSION,
         sleep: Callable[[float], object] | None = None,
         on_page: Callable[[], None] | None = None,
+        keeps: Callable[[str, bytes], bytes] | None = None,
     ) -> None:
+        """Take what a client of one organisation needs; `keeps` makes of rows what may be kept of them."""
         self._on_page = on_page
+        self._keeps = keeps
         self.organization_id = organization_id
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
@@ -220,10 +225,12 @@ class AnalyticsClient:
                 envelope = read_envelope(response.content, where=where, request_id=request_id)
                 refuse_key(response.content, key, where=where, request_id=request_id)
                 head, rows, tail = split_rows(response.content, envelope, where=where, request_id=request_id)
+                kept = self._keeps(endpoint.name, rows) if self._keeps else rows
                 stamp = envelope.data_refreshed_at and without_key(envelope.data_refreshed_at, key)
                 refreshed_at = read_moment(stamp, where=where, request_id=request_id)
             except errors.ApiError as error:
-                error.body = body_without_key(response.content, key)
+                body = body_without_key(response.content, key)
+                error.body = self._keeps(endpoint.name, body) if self._keeps else body
                 raise
             page = Page(
                 query=query,
@@ -231,10 +238,11 @@ class AnalyticsClient:
                 request_id=request_id,
                 fetched_at=fetched_at,
                 head=head,
-                rows=rows,
+                rows=kept,
                 tail=tail,
                 data_refreshed_at=refreshed_at,
                 api_organization_id=envelope.organization_id,
+                received=None if kept is rows else response.content,
             )
             return page, envelope
 

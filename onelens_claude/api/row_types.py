@@ -26,6 +26,8 @@ def counts(*names: str) -> str:
     return struct(**dict.fromkeys(names, "BIGINT"))
 
 
+ERASED_USER = "erased"
+"""What stands in place of the id of whoever `forget` erased: their cost stays, as that of all of them together."""
 _USER = struct(id="VARCHAR", email_address="VARCHAR", email="VARCHAR")
 ACTOR = {
     "user_id": "VARCHAR",

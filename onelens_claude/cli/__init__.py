@@ -53,6 +53,11 @@ COMMANDS = {
         "tidy_up",
         "Delete days beyond `retention.months` and superseded pulls that changed nothing; give their space back.",
     ),
+    "forget": _Place(
+        "cli.forgetting",
+        "forget",
+        "Erase a person everywhere, or a whole organisation, with a receipt; the person's cost stays.",
+    ),
     "status": _Place(
         "cli.reading",
         "status",

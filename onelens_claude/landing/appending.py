@@ -271,8 +271,10 @@ def _refuse_repeated_keys(connection: duckdb.DuckDBPyConnection, endpoint: Endpo
     Hashes are compared first: they cost a tenth of a grouping by up to ten texts, and hardly ever meet by chance.
     """
     key = ", ".join(["pull_id", "query", "activity_date", *map(stored_path, endpoint.row_key)])
+    # erased people share one id, and with it their keys
+    whose = f" and actor_user_id is distinct from '{row_types.ERASED_USER}'" if "actor" in endpoint.columns else ""
     appended = f"""from claude_raw.{endpoint.rows_table}
-        where pull_id in (select unnest($pull_ids)) and activity_date >= $first and activity_date < $last"""
+        where pull_id in (select unnest($pull_ids)) and activity_date >= $first and activity_date < $last{whose}"""
     parameters = {
         "pull_ids": [pull.pull_id for pull in pulls],
         "first": min(pull.request.window.start for pull in pulls),

@@ -167,7 +167,7 @@ def _fetch_query(client: AnalyticsClient, pull: FetchedPull, query: Query, diges
             pages.clear()
             bodies = hashlib.sha256()
         pages.append(spool_page(pull.folder / f"{first + number:06d}.json", page))
-        for part in (page.head.encode(), page.rows, page.tail.encode()):
+        for part in (page.head.encode(), page.rows, page.tail.encode()) if page.received is None else (page.received,):
             bodies.update(part)
 
     client.read_all(pull.request.endpoint, query, pull.request.window, on_page)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from onelens_claude import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from onelens_claude.landing.fetching import FetchedPull
@@ -44,6 +44,17 @@ class Quarantine:
         for folder in old:
             shutil.rmtree(folder, ignore_errors=True)
         return len(old)
+
+    def forget_where(self, is_meant: Callable[[bytes], bool]) -> int:
+        """Delete every folder with a file whose bytes are meant; return how many folders went."""
+        meant = [
+            folder
+            for folder in self._folder.glob("*")
+            if folder.is_dir() and any(is_meant(one.read_bytes()) for one in folder.iterdir() if one.is_file())
+        ]
+        for folder in meant:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(meant)
 
     def keep(self, pull: FetchedPull, error: errors.OnelensError) -> Path:
         """Keep the bytes of a refused pull for inspection; return their folder."""

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from onelens_claude.api.endpoints import ENDPOINTS, Family, endpoints_of
+from onelens_claude.orchestration.assets.erasure import ERASURES_KEY
 from onelens_claude.orchestration.assets.raw import GROUP, SETTINGS_KEYS, WRITER_POOL, IngestConfig
 from onelens_claude.orchestration.assets.retention import RETENTION_KEY
 from onelens_claude.orchestration.assets.watch import WATCH_KEYS
@@ -21,6 +22,7 @@ _AFTER_RAW: dg.AssetSelection = dg.AssetSelection.assets(*SETTINGS_KEYS) | dg.As
     "staging", "intermediate", "marts", "serving"
 )
 _RETENTION = dg.AssetSelection.assets(RETENTION_KEY)
+_ERASURE = dg.AssetSelection.assets(ERASURES_KEY)
 
 
 def raw_config(config: IngestConfig, endpoints: list[str] | None = None) -> dg.RunConfig:
@@ -68,6 +70,11 @@ def build_jobs() -> list[Any]:
             description="Delete what is beyond the retention, then build, check and publish.",
         ),
         dg.define_asset_job(
+            "erasure_job",
+            _ERASURE | _AFTER_RAW,
+            description="Erase what `forget` named, then build, check and publish.",
+        ),
+        dg.define_asset_job(
             "watch_job",
             dg.AssetSelection.assets(*WATCH_KEYS),
             description="Look at the running day of every organisation whose turn it is. It builds nothing: what was "
@@ -75,9 +82,9 @@ def build_jobs() -> list[Any]:
         ),
         dg.define_asset_job(
             "daily_job",
-            _RAW | _RETENTION | _AFTER_RAW,
-            description="Pull what is due among the run's days, delete what is beyond the retention, then build, "
-            "check and publish.",
+            _RAW | _RETENTION | _ERASURE | _AFTER_RAW,
+            description="Pull what is due among the run's days, delete what is beyond the retention, erase what "
+            "`forget` named and is still held, then build, check and publish.",
             config=raw_config(IngestConfig(only_due=True, raise_failures=False)),
         ),
     ]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from onelens_claude.api.client import AnalyticsClient
 from onelens_claude.api.rate_limit import SharedRateLimit
 from onelens_claude.landing.landing import Landing
+from onelens_claude.privacy.forgotten import Forgotten
 from onelens_claude.settings import Organization, Settings, load_settings
 from onelens_claude.warehouse.files import Warehouse
 
@@ -59,6 +60,7 @@ class Onelens:
             attempts=polling.attempts,
             timeout_seconds=polling.timeout_seconds,
             on_page=on_page,
+            keeps=self._keeps(organization),
         )
 
     def watching_client(
@@ -74,7 +76,12 @@ class Onelens:
             attempts=1,
             timeout_seconds=min(self.settings().polling.timeout_seconds, _LONGEST_ANSWER),
             sleep=sleep,
+            keeps=self._keeps(organization),
         )
+
+    def _keeps(self, organization: Organization) -> Callable[[str, bytes], bytes]:
+        """Return what may be kept of an organisation's answers: nobody who was erased."""
+        return Forgotten.beside(self.settings().warehouse_path).in_organization(organization.id)
 
     def landing(self, endpoint: str, log_progress: Callable[[int, int, int], None] | None = None) -> Landing:
         """Return the landing for every organisation; `endpoint` names the work when progress is reported."""

@@ -1,7 +1,7 @@
 """Taking rows out of the stored pages: what stays is the text that came, byte for byte.
 
 What is here: one page's list of rows, row by row, and writing it back. What to add here: another way to choose rows.
-What must not go here: which rows have to go (`retention.py`), the typed rows of `<endpoint>_rows`.
+What must not go here: which rows have to go (`retention.py`, `erasure.py`), the typed rows of `<endpoint>_rows`.
 """
 
 from __future__ import annotations
@@ -44,26 +44,48 @@ def keep_rows(connection: duckdb.DuckDBPyConnection, pull_ids: Sequence[str], is
     return sum(_keep_rows_of_page(connection, pull_id, number, is_kept) for pull_id, number in pages)
 
 
+def change_rows(
+    connection: duckdb.DuckDBPyConnection, pages: Sequence[tuple[str, int]], change: Callable[[bytes], bytes]
+) -> None:
+    """Write the list of rows of each page (pull id and number) as `change` returns it.
+
+    To be called inside a transaction. One page at a time is in memory.
+    """
+    for pull_id, number in pages:
+        listed = _text_of_page(connection, pull_id, number)
+        changed = change(listed.encode()).decode()
+        if changed != listed:
+            _write_page(connection, pull_id, number, changed)
+
+
 def _keep_rows_of_page(
     connection: duckdb.DuckDBPyConnection, pull_id: str, page_number: int, is_kept: Callable[[Any], bool]
 ) -> int:
-    this_page = "pull_id = $pull_id and page_number = $page_number"
-    page = {"pull_id": pull_id, "page_number": page_number}
-    parts = connection.execute(
-        f"select part from claude_raw.page_parts where {this_page} order by part_number", page
-    ).fetchall()
-    listed = list(rows_with_text("".join(part for (part,) in parts)))
+    listed = list(rows_with_text(_text_of_page(connection, pull_id, page_number)))
     kept = [text for row, text in listed if is_kept(row)]
-    if len(kept) == len(listed):
-        return 0
-    connection.execute(f"delete from claude_raw.page_parts where {this_page}", page)
+    if len(kept) < len(listed):
+        _write_page(connection, pull_id, page_number, f"[{','.join(kept)}]")
+    return len(listed) - len(kept)
+
+
+def _text_of_page(connection: duckdb.DuckDBPyConnection, pull_id: str, page_number: int) -> str:
+    parts = connection.execute(
+        "select part from claude_raw.page_parts where pull_id = ? and page_number = ? order by part_number",
+        [pull_id, page_number],
+    ).fetchall()
+    return "".join(part for (part,) in parts)
+
+
+def _write_page(connection: duckdb.DuckDBPyConnection, pull_id: str, page_number: int, listed: str) -> None:
+    connection.execute(
+        "delete from claude_raw.page_parts where pull_id = ? and page_number = ?", [pull_id, page_number]
+    )
     connection.execute(
         """insert into claude_raw.page_parts
         select $pull_id, $page_number, part_number, part
         from (select unnest($parts::varchar[]) as part, unnest(range(len($parts))) as part_number)""",
-        {**page, "parts": _parts(f"[{','.join(kept)}]")},
+        {"pull_id": pull_id, "page_number": page_number, "parts": _parts(listed)},
     )
-    return len(listed) - len(kept)
 
 
 def _parts(text: str) -> list[str]:

@@ -275,6 +275,9 @@ class Warehouse:
                 where activity_date >= coalesce(
                     (select max(deleted_before) from {CATALOG}.claude_raw.deletions), date '0001-01-01'
                 )
+                    and organization_id not in (
+                        select organization_id from {CATALOG}.claude_raw.erasures where kind = 'organization'
+                    )
                 group by organization_id
                 order by organization_id"""
             ).fetchall()

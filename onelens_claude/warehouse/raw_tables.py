@@ -2,6 +2,7 @@
 
     pulls, organizations, schema_drift   the ledger
     deletions                            what the retention deleted
+    erasures                             what `forget` erased: the receipts
     budgets, anomaly_settings, holidays  what the settings say to the models
     alert_log                            what channels were told, copied from the alert log before each publication
     pages, page_parts                    every page as it came: its beginning and end, and its rows in parts
@@ -116,6 +117,19 @@ create table if not exists claude_raw.deletions (
     pull_count bigint not null,
     row_count bigint not null,
     deleted_at timestamp not null,
+    run_id varchar,
+    erased_at timestamp
+);
+create table if not exists claude_raw.erasures (
+    erasure_id varchar not null,
+    organization_id varchar not null,
+    kind varchar not null check (kind in ('user', 'organization')),
+    subject_hash varchar not null,
+    place varchar not null,
+    item_count bigint not null,
+    requested_at timestamp not null,
+    requested_by varchar not null,
+    applied_at timestamp not null,
     run_id varchar,
     erased_at timestamp
 );

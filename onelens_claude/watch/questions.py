@@ -18,6 +18,7 @@ import msgspec
 
 from onelens_claude.api.endpoints import ENDPOINTS, Endpoint, Query
 from onelens_claude.api.json_text import readable_json
+from onelens_claude.api.row_types import ERASED_USER
 from onelens_claude.api.windows import Window
 from onelens_claude.clock import naive_utc
 from onelens_claude.errors import InvalidRowError
@@ -132,8 +133,9 @@ def read_amounts(question: Question, page: Page, *, where: str) -> list[Amount]:
     """
     try:
         amounts = list(_read(question, page))
-        keys = {(one.starting_at, one.user_id, one.product, one.model) for one in amounts}
-        if len(keys) < len(amounts):
+        named = [one for one in amounts if one.user_id != ERASED_USER]  # erased people share one id, and their keys
+        keys = {(one.starting_at, one.user_id, one.product, one.model) for one in named}
+        if len(keys) < len(named):
             raise ValueError("two rows have one key; adding them up would count something twice")  # noqa: TRY301
     except (ValueError, msgspec.ValidationError) as error:
         request = f" (request {page.request_id})" if page.request_id else ""

@@ -334,12 +334,13 @@ def test_every_mart_of_days_or_months_says_how_final_it_is(built: Built) -> None
         """select table_name from information_schema.tables where table_schema = 'marts'
         except select table_name from information_schema.columns where column_name = 'finality'"""
     )
-    # who and what there is, who is idle as of a date, who was told, what was deleted, and what no day has said yet
+    # who and what there is, who is idle as of a date, who was told, what was deleted or erased, and what no day has said yet
     assert {name for (name,) in without} == {
         "alert_log",
         "deletions",
         "dim_claude_organizations",
         "dim_claude_users",
+        "erasures",
         "idle_seats",
         "idle_users",
         "spend_forecast",

@@ -31,8 +31,8 @@ OPTIONAL = ("plugin_daily_usage", "artifact_daily_creation", "priority_tier_esti
 """Empty unless the settings name their endpoints, which those of the loaded world do not."""
 TODAY = ("spend_today", "hourly_spend", "runaways_today")
 """Empty unless somebody watches the running day, as `test_watch.py` does."""
-OLD = ("marts.deletions",)
-"""Empty until a day is older than the retention, as in `tests/privacy`."""
+OLD = ("marts.deletions", "marts.erasures")
+"""Empty until a day is older than the retention or somebody is erased, as in `tests/privacy`."""
 
 
 @pytest.mark.parametrize(("title", "sql"), SQL, ids=[title for title, _ in SQL])

@@ -69,6 +69,7 @@ def test_a_new_file_has_every_raw_table_and_compresses_its_payload(files):
         "holidays",
         "schema_drift",
         "deletions",
+        "erasures",
         "alert_log",
         "pages",
         "page_parts",

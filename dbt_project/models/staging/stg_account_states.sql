@@ -9,7 +9,7 @@
         actor_deleted as is_deleted,
         true as is_account_state_reported
     from {{ source("claude_raw", report) }}
-    where actor_user_id is not null
+    where actor_user_id <> '{{ erased_user() }}'
     union all
 {% endfor %}
 select

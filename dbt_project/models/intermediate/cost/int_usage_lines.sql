@@ -5,8 +5,8 @@ with
             activity_date,
             valid_from,
             valid_to,
-            user_id,
-            'user' as attribution,
+            {{ user_unless_erased() }} as user_id,
+            {{ attribution_of_user() }} as attribution,
             true as is_placed,
             'key' as reported_grain,
             {{ usage_dimensions() }},
@@ -34,7 +34,7 @@ with
 select
     lines.*,
     days.finality,
-    case when lines.attribution = 'user' then days.user_pull_id else days.total_pull_id end as pull_id
+    case when lines.attribution = 'unattributed' then days.total_pull_id else days.user_pull_id end as pull_id
 from lines
 inner join
     {{ ref("int_usage_day_versions") }} as days

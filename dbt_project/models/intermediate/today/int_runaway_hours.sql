@@ -14,7 +14,7 @@ with
             {{ ref("int_today_looks") }} as looks
             on seen.organization_id = looks.organization_id
             and seen.activity_date = looks.activity_date
-        where amounts.query = 'user_hours'
+        where amounts.query = 'user_hours' and amounts.user_id <> '{{ erased_user() }}'
         qualify
             rank() over (partition by looks.organization_id, amounts.user_id order by seen.look_sequence desc)
             = 1

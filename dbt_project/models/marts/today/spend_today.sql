@@ -41,7 +41,7 @@ with
     ),
 
     lines as (
-        select *, 'user' as attribution
+        select * replace ({{ user_unless_erased() }} as user_id), {{ attribution_of_user() }} as attribution
         from users
         union all by name
         select *, if(has_all_users, 'unattributed', 'not_listed') as attribution
