@@ -56,7 +56,7 @@ COMMANDS = {
     "forget": _Place(
         "cli.forgetting",
         "forget",
-        "Erase a person everywhere, or a whole organisation, with a receipt; the person's cost stays.",
+        "Erase a person everywhere (`--user`, in one organisation with `--org`), or all of an organisation (`--org`).",
     ),
     "status": _Place(
         "cli.reading",

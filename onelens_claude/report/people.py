@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _ADDRESS = re.compile(r"[^\s@<>,;:\"'()|]+@[^\s@<>,;:\"'()|]+")
 _HIDDEN = "(address)"
+_NOBODYS = {"unattributed": "No user account", "erased": "Erased people"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Person:
     organization_id: str
     user_id: str | None
     kind: str
-    """`user`, `rest` or `unattributed`."""
+    """`user`, `rest`, or why there is no account: `unattributed`, `erased`."""
     label: str
     detail: str = ""
     """What tells namesakes apart: the address where the label is a name."""
@@ -122,8 +123,8 @@ def read_people(connection: duckdb.DuckDBPyConnection, *, is_redacted: bool, mos
     for organization_id in sorted({account["organization_id"] for account in spenders[most_named:]}):
         count = sum(one["organization_id"] == organization_id for one in spenders[most_named:])
         people.persons.append(Person(organization_id, None, "rest", f"{count:,} other people", count=count))
-    for (organization_id,) in connection.execute(
-        "select distinct organization_id from spend_lines where user_id is null order by all"
+    for organization_id, attribution in connection.execute(
+        "select distinct organization_id, attribution from spend_lines where user_id is null order by 1, 2 desc"
     ).fetchall():
-        people.persons.append(Person(organization_id, None, "unattributed", "No user account"))
+        people.persons.append(Person(organization_id, None, attribution, _NOBODYS[attribution]))
     return people

@@ -51,12 +51,12 @@ def prepare(connection: duckdb.DuckDBPyConnection, organizations: list[str] | No
     connection.execute(
         """create temp table spend_lines as
         with lines as (
-            select organization_id, activity_date, user_id, product, model, is_placed, amount_cents, list_amount_cents,
-                list_amount_cents is null as is_list_unknown,
+            select organization_id, activity_date, user_id, attribution, product, model, is_placed,
+                amount_cents, list_amount_cents, list_amount_cents is null as is_list_unknown,
                 0 as uncached, 0 as cache_read, 0 as cache_write, 0 as output, 0 as requests
             from marts.fct_claude_costs
             union all by name
-            select organization_id, activity_date, user_id, product, model, is_placed, 0 as amount_cents,
+            select organization_id, activity_date, user_id, attribution, product, model, is_placed, 0 as amount_cents,
                 0 as list_amount_cents, false as is_list_unknown,
                 uncached_input_tokens as uncached, cache_read_input_tokens as cache_read,
                 cache_creation_5m_input_tokens + cache_creation_1h_input_tokens as cache_write,
@@ -64,7 +64,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, organizations: list[str] | No
             from marts.fct_claude_usage
         )
 
-        select organization_id, activity_date, user_id,
+        select organization_id, activity_date, user_id, attribution,
             coalesce(product, if(is_placed, '(no product)', '(not known)')) as product,
             coalesce(model, if(is_placed, '(no model)', '(not known)')) as model,
             sum(amount_cents) as amount_cents, sum(list_amount_cents) as list_amount_cents,
@@ -155,7 +155,7 @@ def _number_people(connection: duckdb.DuckDBPyConnection, people: People, months
             on named.kind = 'user' and lines.organization_id = named.organization_id and lines.user_id = named.user_id
         left join person_numbers as others
             on lines.organization_id = others.organization_id
-            and others.kind = if(lines.user_id is null, 'unattributed', 'rest')""",
+            and others.kind = if(lines.user_id is null, lines.attribution, 'rest')""",
         {"months_before": months_before},
     )
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MONEY, CENTS = "decimal(38, 14)", "decimal(38, 12)"
-_SPEND = "organization_id text, activity_date date, user_id text, product text, model text, is_placed boolean"
+_SPEND = (
+    "organization_id text, activity_date date, user_id text, attribution text, product text, model text, "
+    "is_placed boolean"
+)
 _EFFECTS = ", ".join(f"{effect}_effect_usd {MONEY}" for effect in EFFECTS)
 TABLES = {
     "dim_claude_organizations": "organization_id text, name text, plan text, first_known_date date, "
@@ -86,12 +89,14 @@ def write_many(path: Path, *, people: int, days: int) -> None:
             where hash(p, d) % 100 < 40 and hash(p, d, n) % 100 < 70;
 
             insert into marts.fct_claude_costs
-            select organization_id, activity_date, user_id, product, model, true, digits * 0.00000000001,
+            select organization_id, activity_date, user_id, if(user_id is null, 'unattributed', 'user'), product,
+                model, true, digits * 0.00000000001,
                 digits * 0.000000000012
             from lines;
 
             insert into marts.fct_claude_usage
-            select organization_id, activity_date, user_id, product, model, true, (digits % 10000)::bigint,
+            select organization_id, activity_date, user_id, if(user_id is null, 'unattributed', 'user'), product,
+                model, true, (digits % 10000)::bigint,
                 (digits % 1000000)::bigint, 17, 0, (digits % 3000)::bigint, 3
             from lines;
 

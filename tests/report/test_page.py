@@ -45,7 +45,7 @@ def hostile(path: Path) -> None:
             "dim_claude_organizations": [("acme", f"Acme {SCRIPT}", "usage", DAY, DAY, None)],
             "dim_claude_users": [("acme", *person, False) for person in PEOPLE],
             "fct_claude_costs": [
-                ("acme", DAY, person[0], "chat", "claude-opus-4-7", True, Decimal(100 * n), Decimal(110 * n))
+                ("acme", DAY, person[0], "user", "chat", "claude-opus-4-7", True, Decimal(100 * n), Decimal(110 * n))
                 for n, person in enumerate(PEOPLE, start=1)
             ],
             "cost_reconciliation": [("acme", DAY, Decimal(1000), "exact", "final")],
@@ -94,7 +94,7 @@ def test_the_page_is_written_beside_the_warehouse_and_carries_every_amount_exact
 @pytest.mark.parametrize("cents", ["0.000000000001", "-33.333333333333", "99999999999.999999999999", "0"])
 def test_an_amount_of_any_size_keeps_its_last_digit(tmp_path: Path, cents: str) -> None:
     settings = settings_for(tmp_path)
-    line = ("acme", DAY, "user_1", "chat", "m", True, Decimal(cents), Decimal(cents))
+    line = ("acme", DAY, "user_1", "user", "chat", "m", True, Decimal(cents), Decimal(cents))
     write_marts(
         settings.serving_path,
         {"dim_claude_organizations": [("acme", "Acme", "usage", DAY, DAY, None)], "fct_claude_costs": [line]},
@@ -104,6 +104,24 @@ def test_an_amount_of_any_size_keeps_its_last_digit(tmp_path: Path, cents: str) 
     assert Decimal(row["paid_usd"]) == Decimal(cents).scaleb(-2)
     lines = unpacked(write_page(settings).read_text(encoding="utf-8"))["spend"]["by_day"]
     assert Decimal(lines["paid"][0]).scaleb(-6) + Decimal(lines["paid_rest"][0]).scaleb(-14) == Decimal(row["paid_usd"])
+
+
+def test_cost_of_erased_people_is_a_line_of_its_own(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    lines = [
+        ("acme", DAY, None, attribution, "chat", "m", True, Decimal(cents), Decimal(cents))
+        for attribution, cents in (("erased", 3), ("unattributed", 5))
+    ]
+    write_marts(
+        settings.serving_path,
+        {"dim_claude_organizations": [("acme", "Acme", "usage", DAY, DAY, None)], "fct_claude_costs": lines},
+    )
+    (sheet,) = [one for one in write_sheets(settings, tmp_path / "csv") if one.name == "spend_by_person.csv"]
+    rows = csv.DictReader(sheet.read_text(encoding="utf-8").splitlines())
+    assert {row["person"]: Decimal(row["paid_usd"]) for row in rows} == {
+        "Erased people": Decimal("0.03"),
+        "No user account": Decimal("0.05"),
+    }
 
 
 def test_names_that_would_be_obeyed_are_only_text(settings: Settings, tmp_path: Path) -> None:

@@ -418,16 +418,17 @@ PANELS.spenders = (filter) => {
   };
 };
 
+const NOBODYS = { unattributed: "no account", erased: "erased" };
 PANELS.ownerless = (filter) => {
   const everybody = { ...filter, person: null };
   const groups = grouped(everybody, (lines, i, organization, person) => {
-    if (people.kind[person] === "unattributed") return `${person}/${lines.product[i]}`;
+    if (NOBODYS[people.kind[person]]) return `${person}/${lines.product[i]}`;
     return people.deleted[person] ? `${person}/` : "";
   }, true).filter((group) => group.key);
   if (!groups.length) return { empty: "Every line of these days has a user account that exists.", todo: null };
   const rows = groups.map((group) => {
     const [person, product] = group.key.split("/");
-    return { who: people.label[person], kind: people.kind[person] === "unattributed" ? "no account" : "deleted user", organizationName: organizations[people.organization[person]].name,
+    return { who: people.label[person], kind: NOBODYS[people.kind[person]] ?? "deleted user", organizationName: organizations[people.organization[person]].name,
       product: product === "" ? "all products" : products[product], paid: group.paid.units, tokens: group.tokens };
   }).sort((a, b) => compare(b.paid, a.paid));
   const without = addUnits(rows.filter((row) => row.kind === "no account").map((row) => row.paid)) ?? 0n;
