@@ -75,7 +75,7 @@ budgets:
   - {id: each-user, organization: '*', scope: user, value: '*', monthly_usd: 300}
 anomalies: {holidays: [2026-12-25, 2027-01-01]}
 alerts: []
-privacy: {emails: clear}
+privacy: {emails: drop, pseudonym_key_env: OTHER_KEY}
 """
     )
     assert settings.anomalies.holidays == (dt.date(2026, 12, 25), dt.date(2027, 1, 1))
@@ -126,7 +126,9 @@ def test_the_example_file_is_accepted_as_it_stands(monkeypatch, tmp_path):
         ("just text\n", "contains no settings. Copy onelens.example.yaml"),
         ("", "contains no settings. Copy onelens.example.yaml"),
         (GOOD + "source: /etc\n", "source: unknown key"),
-        (GOOD + "privacy: {emails: drop}\n", "privacy.emails: only the default is supported in this version; remove the key"),
+        (GOOD + "privacy: {emails: hidden}\n", "privacy.emails: Input should be 'clear', 'pseudonym' or 'drop'"),
+        (GOOD + "privacy: {emails: pseudonym}\n", "privacy.pseudonym_key_env: environment variable ONELENS_PSEUDONYM_KEY is not set"),
+        (GOOD + "privacy: {emails: drop}\nbudgets: [{id: b, organization: acme, scope: user, value: a@x.example, limit_usd: 1}]\n", "budgets.b.value: privacy.emails is drop, so no address is kept that this could match; give the user id"),
         (GOOD + "retention: {months: -1}\n", "retention.months: Input should be greater than or equal to 0"),
         (GOOD.replace("ACME_KEY", "NO_SUCH_KEY"), "organizations.acme.api_key_env: environment variable NO_SUCH_KEY is not set or empty"),
         (GOOD + "warehouse: {path: data/one.duckdb, serving_path: data/../data/one.duckdb}\n", "warehouse.serving_path: must differ from warehouse.path"),

@@ -81,7 +81,7 @@ def _found(settings: Settings, user: str | None, org: str | None, typed: str) ->
     with Warehouse.of(settings).working_reader() as connection:
         if not user:
             return [], held_of_organization(connection, typed)
-        found = subjects(connection, user, org)
+        found = subjects(connection, user, org, settings.pseudonyms())
         return found, [one for subject in found for one in held(connection, subject)]
 
 

@@ -16,6 +16,7 @@ from onelens_claude.api.client import AnalyticsClient
 from onelens_claude.api.rate_limit import SharedRateLimit
 from onelens_claude.landing.landing import Landing
 from onelens_claude.privacy.forgotten import Forgotten
+from onelens_claude.privacy.hiding import hides
 from onelens_claude.settings import Organization, Settings, load_settings
 from onelens_claude.warehouse.files import Warehouse
 
@@ -80,8 +81,10 @@ class Onelens:
         )
 
     def _keeps(self, organization: Organization) -> Callable[[str, bytes], bytes]:
-        """Return what may be kept of an organisation's answers: nobody who was erased."""
-        return Forgotten.beside(self.settings().warehouse_path).in_organization(organization.id)
+        """Return what may be kept of an organisation's answers: nobody who was erased, others as the settings say."""
+        without_forgotten = Forgotten.beside(self.settings().warehouse_path).in_organization(organization.id)
+        hidden = hides(self.settings().pseudonyms(), organization.id)
+        return lambda endpoint, rows: hidden(endpoint, without_forgotten(endpoint, rows))
 
     def landing(self, endpoint: str, log_progress: Callable[[int, int, int], None] | None = None) -> Landing:
         """Return the landing for every organisation; `endpoint` names the work when progress is reported."""

@@ -23,6 +23,7 @@ from onelens_claude.clock import naive_utc, utc_now
 from onelens_claude.privacy.bodies import change_rows
 from onelens_claude.privacy.forgotten import ERASED_TEXT
 from onelens_claude.privacy.people import changed_rows
+from onelens_claude.settings.privacy import CLEAR, Pseudonyms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,11 +34,12 @@ if TYPE_CHECKING:
     from onelens_claude.warehouse.files import Warehouse
 
 _STRUCTS = ("user", "created_by")
-_SEEN_ONCE = "int_raised_anomalies"
+KEPT_MODEL = "int_raised_anomalies"
 """The one model that is not made of the raw tables alone: what was raised once stays in it."""
 _WATCHED = "watch_amounts"
 _RECORDS = ("erasures", "deletions")
-_QUERIES_OF_WATCHED_PEOPLE = {"users": "user_cost_report", "user_hours": "user_cost_report"}
+_LOOKED_AT = "user_cost_report"
+"""The endpoint that tells `watch` of people."""
 
 
 @dataclass(slots=True)
@@ -69,12 +71,17 @@ def people(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str | None,
     selects = [
         f"select organization_id, {user_id}, unnest([{', '.join(addresses)}]) as address, {name} "
         f"from claude_raw.{table}"
-        for table, user_id, addresses, name in _tables_of_people()
+        for table, user_id, addresses, name in tables_of_people()
     ]
     return connection.execute(f"select distinct * from ({' union all '.join(selects)}) order by all").fetchall()
 
 
-def subjects(connection: duckdb.DuckDBPyConnection, typed: str, organization_id: str | None) -> list[Subject]:
+def subjects(
+    connection: duckdb.DuckDBPyConnection,
+    typed: str,
+    organization_id: str | None,
+    pseudonyms: Pseudonyms = CLEAR,
+) -> list[Subject]:
     """Return who an id or address is, per organisation: all ids that ever had the address, all addresses of each id.
 
     An address that somebody else has now stays theirs, unless it is the one that was typed.
@@ -83,12 +90,13 @@ def subjects(connection: duckdb.DuckDBPyConnection, typed: str, organization_id:
     wanted = typed.casefold()
     found: dict[str, Subject] = {}
     for organization, user_id, address, _ in known:
-        if wanted in {(user_id or "").casefold(), (address or "").casefold()}:
+        spelled = {wanted, (pseudonyms.address(organization, typed) or wanted) if "@" in typed else wanted}
+        if spelled & {(user_id or "").casefold(), (address or "").casefold()}:
             subject = found.setdefault(organization, Subject(organization))
             if user_id and user_id != ERASED_USER:
                 subject.user_ids.add(user_id)
-            if address and address.casefold() == wanted:
-                subject.addresses.add(address)
+            if address and address.casefold() in spelled:
+                subject.addresses |= {address, typed}
     for organization, user_id, address, name in known:
         subject_or_none = found.get(organization)
         if subject_or_none and user_id in subject_or_none.user_ids:
@@ -121,7 +129,7 @@ def subjects_of(connection: duckdb.DuckDBPyConnection, forgotten: Forgotten, era
 def held(connection: duckdb.DuckDBPyConnection, subject: Subject) -> list[Held]:
     """Count what the raw tables and the marts hold of a person."""
     counts = []
-    for table, user_id, addresses, _ in _tables_of_people():
+    for table, user_id, addresses, _ in tables_of_people():
         counts.append((f"claude_raw.{table}", _count(connection, table, _is_of(user_id, addresses), subject)))
     if pages := len(_pages(connection, subject)):
         counts.append(("claude_raw.pages", pages))
@@ -155,16 +163,16 @@ def erase_person(connection: duckdb.DuckDBPyConnection, forgotten: Forgotten, su
     for endpoint, keys in _pages(connection, subject).items():
         change_rows(connection, keys, partial(changed_rows, change=forgotten.change(subject.organization_id, endpoint)))
     _change_watched_pages(connection, forgotten, subject)
-    for table, user_id, addresses, _ in _tables_of_people():
+    for table, user_id, addresses, _ in tables_of_people():
         _execute(connection, f"{_erasing(table)} where organization_id = $organization_id"
                  f" and ({_is_of(user_id, addresses)})", subject)  # fmt: skip
-    for table, column in _texts_of_raw_tables():
+    for table, column in text_columns():
         _redact(connection, f"claude_raw.{table}", column, subject)
     drop_models(connection)
-    if _has_table(connection, _SEEN_ONCE):
+    if has_table(connection, KEPT_MODEL):
         _execute(
             connection,
-            f"""delete from intermediate.{_SEEN_ONCE}
+            f"""delete from intermediate.{KEPT_MODEL}
             where organization_id = $organization_id and scope in ('user', 'user_product')
                 and list_contains($user_ids, split_part(scope_value, '/', 1))""",
             subject,
@@ -172,9 +180,9 @@ def erase_person(connection: duckdb.DuckDBPyConnection, forgotten: Forgotten, su
         for (column,) in connection.execute(
             "select column_name from duckdb_columns() where table_name = ? and data_type = 'VARCHAR' "
             "and column_name <> 'organization_id' and database_name = current_database()",
-            [_SEEN_ONCE],
+            [KEPT_MODEL],
         ).fetchall():
-            _redact(connection, f"intermediate.{_SEEN_ONCE}", column, subject)
+            _redact(connection, f"intermediate.{KEPT_MODEL}", column, subject)
     return gone
 
 
@@ -189,8 +197,8 @@ def erase_organization(connection: duckdb.DuckDBPyConnection, organization_id: s
     for table in _tables_of_organizations(connection):
         connection.execute(f"delete from claude_raw.{table} where organization_id = ?", [organization_id])
     drop_models(connection)
-    if _has_table(connection, _SEEN_ONCE):
-        connection.execute(f"delete from intermediate.{_SEEN_ONCE} where organization_id = ?", [organization_id])
+    if has_table(connection, KEPT_MODEL):
+        connection.execute(f"delete from intermediate.{KEPT_MODEL} where organization_id = ?", [organization_id])
     return gone
 
 
@@ -227,7 +235,7 @@ def drop_models(connection: duckdb.DuckDBPyConnection) -> None:
         for schema, model in connection.execute(
             f"select schema_name, {name} from duckdb_{kind}s() where database_name = current_database() "
             f"and schema_name in ('staging', 'intermediate', 'marts') and {name} <> ?",
-            [_SEEN_ONCE],
+            [KEPT_MODEL],
         ).fetchall():
             connection.execute(f'drop {kind} "{schema}"."{model}"')
     if _has_schema(connection, "marts"):
@@ -250,7 +258,7 @@ def texts_of_organization(connection: duckdb.DuckDBPyConnection, organization_id
     return everybody.texts | {one for (one,) in api_ids}
 
 
-def _tables_of_people() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
+def tables_of_people() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
     """Yield each table that names people: the SQL of their id, addresses and name."""
     for endpoint in ENDPOINTS.values():
         if "actor" in endpoint.columns:
@@ -284,7 +292,7 @@ def _is_of(user_id: str, addresses: tuple[str, ...]) -> str:
 def _pages(connection: duckdb.DuckDBPyConnection, subject: Subject) -> dict[str, list[tuple[str, int]]]:
     """Return the pages that name a person, by endpoint: those of their rows, and those with an address elsewhere."""
     found: dict[str, set[tuple[str, int]]] = {}
-    for table, user_id, addresses, _ in _tables_of_people():
+    for table, user_id, addresses, _ in tables_of_people():
         if table == _WATCHED:
             continue
         (endpoint,) = (one.name for one in ENDPOINTS.values() if one.rows_table == table)
@@ -322,22 +330,22 @@ def _change_watched_pages(connection: duckdb.DuckDBPyConnection, forgotten: Forg
         body = payload.encode()
         envelope = read_envelope(body, where=look_id, request_id=None)
         head, rows, tail = split_rows(body, envelope, where=look_id, request_id=None)
-        kept = changed_rows(
-            rows, forgotten.change(subject.organization_id, _QUERIES_OF_WATCHED_PEOPLE.get(query, query))
-        )
+        kept = changed_rows(rows, forgotten.change(subject.organization_id, _LOOKED_AT))
         connection.execute(
             "update claude_raw.watch_pages set payload = ? where look_id = ? and query = ? and page_number = ?",
             [head + kept.decode() + tail, look_id, query, number],
         )
 
 
-def _texts_of_raw_tables() -> list[tuple[str, str]]:
-    """Return table and column of texts that may quote somebody: names that people gave, and error messages."""
+def text_columns() -> list[tuple[str, str]]:
+    """Return table and column of texts that may quote somebody: names that people gave, errors, requests."""
     endpoints: tuple[Endpoint, ...] = tuple(
         one for one in ENDPOINTS.values() if one.shape is Shape.DAY_ROWS and one.name != "summaries"
     )
     of_rows = [(one.rows_table, name) for one in endpoints for name, kind in one.columns.items() if kind == "VARCHAR"]
     return [*of_rows, ("pulls", "error_message"), ("watch_looks", "error_message"),
+        ("watch_pages", "request_path"),  # which names those whose hours are asked for
+
             *(("alert_log", name) for name in ("title", "last_error"))]  # fmt: skip
 
 
@@ -398,7 +406,8 @@ def _tables_of_organizations(connection: duckdb.DuckDBPyConnection) -> list[str]
     return [table for (table,) in found if table not in _RECORDS]
 
 
-def _has_table(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+def has_table(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Tell whether there is a table of this name."""
     return bool(
         connection.execute(
             "select 1 from duckdb_tables() where database_name = current_database() and table_name = ?", [name]

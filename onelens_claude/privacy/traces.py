@@ -30,9 +30,10 @@ _OURS = ("dbt", "site")
 
 
 class Texts:
-    """Ids, addresses and names that no file may have any longer."""
+    """Ids, addresses and names that no file may have any longer, and what is written instead."""
 
-    def __init__(self, texts: Collection[str]) -> None:
+    def __init__(self, texts: Collection[str], instead: str = ERASED_TEXT) -> None:
+        self._instead = instead
         spelled = {form for one in texts for form in (one, json.dumps(one)[1:-1], json.dumps(json.dumps(one))[3:-3])}
         # Longest first: an id may be the beginning of another. A letter after a backslash belongs to no word.
         words = "|".join(re.escape(one) for one in sorted(spelled, key=len, reverse=True)) or r"(?!)"
@@ -42,7 +43,7 @@ class Texts:
 
     def redacted(self, text: str) -> str:
         """Return a text without them."""
-        return self._text.sub(ERASED_TEXT, text)
+        return self._text.sub(self._instead, text)
 
     def are_in(self, content: bytes | mmap.mmap) -> bool:
         """Tell whether any of them is there."""
@@ -61,7 +62,7 @@ class Texts:
 
     def redacted_bytes(self, content: bytes) -> bytes:
         """Return a file's content without them."""
-        return self._bytes.sub(ERASED_TEXT.encode(), content)
+        return self._bytes.sub(self._instead.encode(), content)
 
 
 def files_that_quote(warehouse_path: Path, home: Path) -> Iterator[Path]:

@@ -24,6 +24,7 @@ from onelens_claude.folders import Beside, beside
 from onelens_claude.settings.budgets import Budget
 from onelens_claude.settings.channels import Channel, check_channels
 from onelens_claude.settings.organizations import Organization
+from onelens_claude.settings.privacy import Privacy, Pseudonyms
 from onelens_claude.settings.reading import HOW_TO_START, config_path, read_file, reasons
 from onelens_claude.settings.values import EACH, Amount, PathText, Section, usable_path
 
@@ -58,12 +59,6 @@ class Retention(Section):
             return None
         year, month = divmod(today.year * 12 + today.month - 1 - self.months, 12)
         return dt.date(year, month + 1, min(today.day, calendar.monthrange(year, month + 1)[1]))
-
-
-class Privacy(Section):
-    """Reserved: addresses are shown as the API gives them."""
-
-    emails: Literal["clear"] = "clear"
 
 
 class Anomalies(Section):
@@ -135,6 +130,16 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _no_addresses_where_none_are_kept(self) -> Settings:
+        for budget in self.budgets if self.privacy.emails == "drop" else ():
+            if budget.scope == "user" and "@" in (budget.value or ""):
+                raise ValueError(
+                    f"budgets.{budget.id}.value: privacy.emails is drop, so no address is kept that this could match; "
+                    "give the user id"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _alerts_of_known_organizations(self) -> Settings:
         check_channels(self.alerts, [organization.id for organization in self.organizations])
         return self
@@ -157,6 +162,13 @@ class Settings(Section):
         placed = tuple(one.with_paths_from(self.source.parent) for one in self.organizations)
         object.__setattr__(self, "organizations", placed)
         return self
+
+    def pseudonyms(self) -> Pseudonyms:
+        """Return what is stored of people. Raises SettingsError where the key is missing or short."""
+        try:
+            return self.privacy.pseudonyms()
+        except SettingsError as error:
+            raise SettingsError(f"{self.source}: {error}") from None
 
     @property
     def warehouse_path(self) -> Path:
@@ -244,6 +256,7 @@ def _check_use(settings: Settings, *, needs_keys: bool) -> None:
     """Refuse what becomes apparent only when the settings are used."""
     _check_paths(settings.warehouse_path, settings.serving_path)
     if needs_keys:
+        settings.privacy.pseudonyms()
         for organization in settings.organizations:
             organization.check_keys()
         for channel in settings.alerts:

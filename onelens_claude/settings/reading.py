@@ -72,7 +72,6 @@ def _yaml_reason(error: yaml.YAMLError) -> str:
     return f"line {mark.line + 1}: {problem}" if mark else problem
 
 
-_RESERVED = {"privacy.emails"}
 _LISTS = {"organizations", "budgets", "alerts"}
 _WORDING = {
     "extra_forbidden": "unknown key",
@@ -91,10 +90,7 @@ def reasons(error: ValidationError, content: dict[str, Any]) -> list[str]:
             continue  # its members were refused one by one
         names = [str(part) for part in where]
         key = _dotted(names, content)
-        if key in _RESERVED and fault["type"] in {"literal_error", "too_long"}:
-            reason = "only the default is supported in this version; remove the key"
-        else:
-            reason = _WORDING.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+        reason = _WORDING.get(fault["type"], fault["msg"].removeprefix("Value error, "))
         lines.append(f"{key}: {reason}" if key else reason)
     return [_KEY_OF_ANYBODY.sub("[key]", line) for line in lines]
 

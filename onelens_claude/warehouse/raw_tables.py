@@ -61,9 +61,11 @@ create table if not exists claude_raw.budgets (
     period varchar not null,
     limit_usd decimal(38, 14) not null,
     warn_percents integer[] not null,
-    forecast boolean default false
+    forecast boolean default false,
+    addresses map(varchar, varchar)
 );
 alter table claude_raw.budgets add column if not exists forecast boolean default false;
+alter table claude_raw.budgets add column if not exists addresses map(varchar, varchar);
 create table if not exists claude_raw.anomaly_settings (
     sensitivity varchar not null,
     floor_usd decimal(38, 14) not null,
@@ -123,7 +125,7 @@ create table if not exists claude_raw.deletions (
 create table if not exists claude_raw.erasures (
     erasure_id varchar not null,
     organization_id varchar not null,
-    kind varchar not null check (kind in ('user', 'organization')),
+    kind varchar not null check (kind in ('user', 'organization', 'emails')),
     subject_hash varchar not null,
     place varchar not null,
     item_count bigint not null,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onelens_claude.clock import naive_utc, utc_now
+from onelens_claude.settings.privacy import CLEAR
 from onelens_claude.warehouse.connections import transaction
 
 if TYPE_CHECKING:
@@ -17,14 +18,13 @@ if TYPE_CHECKING:
     import duckdb
 
     from onelens_claude.settings import Anomalies, Organization, Settings
-    from onelens_claude.settings.budgets import Budget
 
 
 def store_settings(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Make the tables what the settings say, in one transaction."""
     with transaction(connection):
         _register_organizations(connection, settings.organizations, settings.polling.revision_days)
-        _register_budgets(connection, settings.budgets)
+        _register_budgets(connection, settings)
         _register_anomalies(connection, settings.anomalies)
 
 
@@ -45,15 +45,23 @@ def _register_organizations(
             )
 
 
-def _register_budgets(connection: duckdb.DuckDBPyConnection, budgets: Iterable[Budget]) -> None:
-    """Make `claude_raw.budgets` what the settings say; budgets that they no longer have go."""
+def _register_budgets(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Make `claude_raw.budgets` what the settings say; budgets that they no longer have go.
+
+    An address is stored as people's are: where those are pseudonyms, each organisation has its own.
+    """
+    pseudonyms = settings.pseudonyms() if any("@" in (one.value or "") for one in settings.budgets) else CLEAR
     connection.execute("delete from claude_raw.budgets")
-    for one in budgets:
+    for one in settings.budgets:
+        value, addresses = one.value, None
+        if value and one.scope == "user" and "@" in value and pseudonyms.emails != "clear":
+            addresses = {each.id: pseudonyms.address(each.id, value) for each in settings.organizations}
+            value = pseudonyms.address(one.organization, value)
         connection.execute(
-            "insert into claude_raw.budgets values (?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into claude_raw.budgets values (?, ?, ?, ?, ?, ?, ?, ?, ?::map(varchar, varchar))",
             [
-                *(one.id, one.organization, one.scope, one.value, one.period, one.limit),
-                *(list(one.warn_percent), one.forecast),
+                *(one.id, one.organization, one.scope, value, one.period, one.limit),
+                *(list(one.warn_percent), one.forecast, addresses),
             ],
         )
 

@@ -170,7 +170,7 @@ class RawWarehouse:
                 )
             connection.execute("delete from claude_raw.budgets")
             for budget in self.budgets:
-                connection.execute("insert into claude_raw.budgets values (?, ?, ?, ?, ?, ?, ?, ?)", budget)
+                connection.execute("insert into claude_raw.budgets values (?, ?, ?, ?, ?, ?, ?, ?, null)", budget)
             connection.execute("begin")
             insert_pulls(connection, self.pulls[written:])
             connection.execute("commit")

@@ -14,6 +14,7 @@ from onelens_claude.privacy.erasure import Subject, compact_after_erasure, erase
 from onelens_claude.privacy.forgotten import Forgotten
 from onelens_claude.warehouse.connections import transaction
 from onelens_claude.warehouse.files import Warehouse
+from onelens_claude.watch.looking import look_at_today
 from tests.organizations import organization
 
 if TYPE_CHECKING:
@@ -181,6 +182,50 @@ def test_a_run_killed_before_the_file_is_rewritten_and_a_backup_put_back_are_men
     run_asset(loaded)
     assert not is_named()
     assert loaded.query("select count(*) > 0 from claude_raw.erasures") == [(True,)]
+
+
+def test_what_was_seen_of_the_running_day_goes_too_and_later_looks_do_not_bring_it_back(make_world, set_now):
+    here = make_world({"acme": organization(users=20)})
+    set_now("2026-11-20T16:00:00Z")
+    kept = "select query, sum(amount), count(*) from claude_raw.watch_amounts {} group by all order by all"
+
+    def look() -> None:
+        assert [
+            one.error for one in look_at_today(here.settings, here.onelens.warehouse(), here.onelens.watching_client)
+        ] == [None]
+
+    look()
+    before = here.query(kept.format(""))
+    people = here.query(
+        "select user_id, any_value(email), any_value(name) from claude_raw.watch_amounts where email is not null "
+        "group by all order by sum(amount) desc limit 2"
+    )
+    here.query(
+        "update claude_raw.watch_pages set request_path = concat(request_path, '&user_ids[]=', ?::varchar)",
+        people[0][0],
+    )
+    for whom in people:
+        erase(here, whom[1])
+    words = [word for whom in people for word in whom]
+
+    def stored() -> str:
+        return "".join(
+            f"{path} {payload}"
+            for path, payload in here.query("select request_path, payload from claude_raw.watch_pages")
+        )
+
+    assert here.query(kept.format("")) == before
+    assert not [word for word in words if word in stored()]
+    look()
+    newest = "where look_id = (select arg_max(look_id, look_sequence) from claude_raw.watch_looks)"
+    assert here.query(kept.format(newest)) == before, "both have the same id now, and with it the same keys"
+    assert not [word for word in words if word in stored()]
+    named = here.query(
+        "select count(*) from claude_raw.watch_amounts where list_contains(?, email) or list_contains(?, user_id)",
+        words,
+        words,
+    )
+    assert named == [(0,)]
 
 
 def test_an_organisation_that_left_the_settings_goes_as_a_whole_and_the_others_stay(make_world):

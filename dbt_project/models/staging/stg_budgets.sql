@@ -8,5 +8,6 @@ select
     period,
     limit_usd,
     warn_percents,
-    coalesce(forecast, false) as has_forecast
+    coalesce(forecast, false) as has_forecast,
+    addresses
 from source

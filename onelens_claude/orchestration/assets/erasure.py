@@ -1,4 +1,4 @@
-"""Erasure as an asset: the receipts of what `forget` asked for.
+"""Erasure as an asset: the receipts of what `forget` asked for, and of what `privacy.emails` had rewritten.
 
 The command only notes who is meant (`privacy/forgotten.py`); this asset, which every `daily` runs too, erases whatever
 the list still finds. So no clear id is in a run's configuration, a killed run is mended, and so is a backup.
@@ -7,11 +7,15 @@ What is here: the asset, and the order of its steps. What to add here: another p
 What must not go here: what is erased (`privacy`).
 """
 
+import uuid
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 
 from onelens_claude.alerts.log import AlertLog
+from onelens_claude.clock import utc_now
 from onelens_claude.errors import WarehouseError
 from onelens_claude.landing.quarantine import Quarantine
 from onelens_claude.orchestration.assets.raw import GROUP, OWNER, WRITER_POOL
@@ -28,8 +32,10 @@ from onelens_claude.privacy.erasure import (
     texts_of_organization,
 )
 from onelens_claude.privacy.forgotten import Erasure, Forgotten
+from onelens_claude.privacy.hiding import clear_people, hide_stored
 from onelens_claude.privacy.traces import Texts, files_that_quote, redact_files, sweep_spool
 from onelens_claude.settings import Settings
+from onelens_claude.settings.privacy import HIDDEN
 from onelens_claude.warehouse.connections import transaction
 
 ERASURES_KEY = dg.AssetKey([GROUP, "erasures"])
@@ -42,8 +48,9 @@ _LOG_SECONDS = 60.0
     kinds={"duckdb"},
     owners=[OWNER],
     description="Erases the people and organisations that `onelens-claude forget` named from raw pages, rows, models, "
-    "alert log, refused answers, Dagster's log and the page, and keeps a receipt. Their cost stays, as `erased`. The "
-    "serving copy follows with the next publication.",
+    "alert log, refused answers, Dagster's log and the page, and keeps a receipt. Their cost stays, as `erased`. "
+    "Also rewrites what is stored in clear though `privacy.emails` says otherwise. The serving copy follows with the "
+    "next publication.",
     pool=WRITER_POOL,
 )
 def erasures(context: dg.AssetExecutionContext, onelens: dg.ResourceParam[Onelens]) -> dg.MaterializeResult[None]:
@@ -62,12 +69,38 @@ def erasures(context: dg.AssetExecutionContext, onelens: dg.ResourceParam[Onelen
             found = subjects_of(connection, forgotten, erasure)
         for subject in found:
             gone += _forget_person(onelens, forgotten, erasure, subject, home, run_id)
+    gone += _hide(onelens, home, run_id)  # whom the list knows by a clear address is gone by now
     compact_after_erasure(onelens.warehouse())
     for one in gone:
         context.log.info("%s: %s of %s erased", one.organization_id, one.item_count, one.place)
     return dg.MaterializeResult(
         metadata={"erasures": len(forgotten.erasures), "items": sum(o.item_count for o in gone)}
     )
+
+
+def _hide(onelens: Onelens, home: Path, run_id: str) -> list[Held]:
+    """Rewrite what is stored in clear though `privacy.emails` says otherwise; return what changed."""
+    settings = onelens.settings()
+    pseudonyms = settings.pseudonyms()
+    changed: list[Held] = []
+    if pseudonyms.emails == "clear":
+        return changed
+    with onelens.warehouse().working_reader() as connection:
+        found = clear_people(connection, pseudonyms)
+    for organization_id, clear in found.items():
+        words = {one for one in clear if "@" in one or " " in one}
+        traces = _clear_traces(settings, Subject(organization_id), Texts(words, HIDDEN), home)
+        now = utc_now().isoformat()
+        asked = Erasure(uuid.uuid4().hex, "emails", "", now, f"privacy.emails: {pseudonyms.emails}", {})
+        on_done = partial(_record_hidden, asked, traces, run_id)
+        changed += hide_stored(onelens.warehouse(), pseudonyms, organization_id, clear, on_done)
+    return changed
+
+
+def _record_hidden(
+    asked: Erasure, elsewhere: list[Held], run_id: str, connection: duckdb.DuckDBPyConnection, hidden: list[Held]
+) -> None:
+    record(connection, asked, [*hidden, *elsewhere], run_id)
 
 
 def _forget_person(

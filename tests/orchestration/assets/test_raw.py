@@ -314,6 +314,6 @@ def test_the_organisations_and_budgets_of_the_settings_are_written_without_a_pul
         assert [one for (one,) in here.query("select budget_id from claude_raw.budgets order by 1")] == ids
     assert here.query("select organization_id from claude_raw.organizations") == [("acme",)]
     assert here.query("from claude_raw.budgets") == [
-        ("b", "acme", "user", "*", "monthly", Decimal("25000.01"), [50, 80], True)
+        ("b", "acme", "user", "*", "monthly", Decimal("25000.01"), [50, 80], True, None)
     ]  # fmt: skip
     assert here.requests() == []

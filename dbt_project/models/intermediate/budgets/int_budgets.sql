@@ -1,7 +1,17 @@
 with
-    budgets as (select * from {{ ref("stg_budgets") }}),
-
     organizations as (select * from {{ ref("stg_organizations") }}),
+
+    budgets as (
+        select
+            budgets.* replace (
+                coalesce(
+                    map_extract_value(budgets.addresses, organizations.organization_id), budgets.scope_value
+                ) as scope_value,
+                organizations.organization_id as organization_id
+            )
+        from {{ ref("stg_budgets") }} as budgets
+        inner join organizations on budgets.organization_id in ('*', organizations.organization_id)
+    ),
 
     states as (select * from {{ ref("int_account_states") }}),
 
@@ -22,12 +32,12 @@ with
     )
 
 select
-    organizations.organization_id,
+    budgets.organization_id,
     budgets.budget_id,
     budgets.scope,
     case
         when budgets.scope = 'organization'
-        then organizations.organization_id
+        then budgets.organization_id
         when budgets.scope = 'user'
         then coalesce(users.user_id, addresses.user_id, budgets.scope_value)
         else budgets.scope_value
@@ -38,15 +48,14 @@ select
     budgets.warn_percents,
     budgets.has_forecast
 from budgets
-inner join organizations on budgets.organization_id in ('*', organizations.organization_id)
 left join
     users
     on budgets.scope = 'user'
-    and organizations.organization_id = users.organization_id
+    and budgets.organization_id = users.organization_id
     and budgets.scope_value = users.user_id
 left join
     addresses
     on budgets.scope = 'user'
-    and organizations.organization_id = addresses.organization_id
+    and budgets.organization_id = addresses.organization_id
     and lower(budgets.scope_value) = addresses.address
     and addresses.newest_rank = 1
