@@ -73,7 +73,7 @@ def _yaml_reason(error: yaml.YAMLError) -> str:
 
 
 _RESERVED = {"privacy.emails"}
-_LISTS = {"organizations", "budgets", "alerts"}
+_LISTS = {"organizations", "budgets", "alerts", "teams"}
 _WORDING = {
     "extra_forbidden": "unknown key",
     "missing": "required, but not given",

@@ -1,4 +1,4 @@
-"""What the settings say, as tables that the models read: organisations, budgets, anomalies and holidays.
+"""What the settings say, as tables that the models read: organisations, budgets, anomalies, holidays and teams.
 
 What is here: writing them, before each build. What to add here: another part of the settings that a model needs.
 What must not go here: the tables' definitions (`raw_tables.py`), what the settings mean (`settings/`).
@@ -12,12 +12,13 @@ from onelens_claude.clock import naive_utc, utc_now
 from onelens_claude.warehouse.connections import transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import duckdb
 
     from onelens_claude.settings import Anomalies, Organization, Settings
     from onelens_claude.settings.budgets import Budget
+    from onelens_claude.settings.teams import TeamRow
 
 
 def store_settings(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
@@ -26,6 +27,7 @@ def store_settings(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
         _register_organizations(connection, settings.organizations, settings.polling.revision_days)
         _register_budgets(connection, settings.budgets)
         _register_anomalies(connection, settings.anomalies)
+        _register_teams(connection, settings.team_map)
 
 
 def _register_organizations(
@@ -67,3 +69,21 @@ def _register_anomalies(connection: duckdb.DuckDBPyConnection, anomalies: Anomal
     connection.execute("delete from claude_raw.holidays")
     for day in anomalies.holidays:
         connection.execute("insert into claude_raw.holidays values (?)", [day])
+
+
+def _register_teams(connection: duckdb.DuckDBPyConnection, rows: Sequence[TeamRow]) -> None:
+    """Make `claude_raw.team_map` what the settings say; as columns, because a large map has 50,000 rows."""
+    connection.execute("delete from claude_raw.team_map")
+    if not rows:
+        return
+    matches, teams, cost_centers, first_days, last_days, percents, _ = map(list, zip(*rows, strict=True))
+    connection.execute(
+        """insert into claude_raw.team_map
+        select
+            unnest(range(1, ?)), unnest(?::varchar[]), unnest(?::boolean[]), unnest(?::varchar[]),
+            unnest(?::varchar[]), unnest(?::date[]), unnest(?::date[]), unnest(?::decimal(7, 4)[])""",
+        [
+            *(len(rows) + 1, matches, [row.is_pattern for row in rows], teams),
+            *(cost_centers, first_days, last_days, percents),
+        ],
+    )
