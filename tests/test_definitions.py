@@ -22,7 +22,7 @@ from onelens_claude.orchestration.checks import build_checks
 from onelens_claude.paths import EXAMPLE_QUERIES, PROJECT_ROOT
 
 SNAPSHOT = Path(__file__).with_name("snapshots") / "definitions.json"
-SETTINGS = {f"claude_raw/{name}" for name in ("organizations", "budgets", "anomaly_settings", "holidays")}
+SETTINGS = {f"claude_raw/{name}" for name in ("organizations", "budgets", "anomaly_settings", "holidays", "team_map")}
 EXTERNAL = {"claude_raw/pulls", "claude_raw/alert_log"}
 WATCH = {"claude_raw/watch_looks", "claude_raw/watch_amounts", "claude_raw/watch_pages"}
 LEDGER = EXTERNAL | SETTINGS | WATCH | {"claude_raw/deletions", "claude_raw/erasures"}

@@ -188,7 +188,9 @@ def _budget_fact(
             "provisional_day_count": row["provisional_day_count"],
             "unknown_day_count": row["unknown_day_count"],
         },
-        query=_costs(organization, start, end, {condition: row["scope_value"]} if condition else {}),
+        query=_team_costs(organization, start, end, row["scope_value"])
+        if row["scope"] == "team"
+        else _costs(organization, start, end, {condition: row["scope_value"]} if condition else {}),
         page="assets/marts/budget_status",
         group=(budget, row["scope_value"], str(start), "forecast" if threshold == "forecast" else "spend"),
         rank=rank,
@@ -401,6 +403,15 @@ def _costs(organization: str, first: dt.date, last: dt.date, conditions: Mapping
         "from marts.fct_claude_costs "
         f"where organization_id = {literal(organization)} and activity_date between date '{first}' and date '{last}'"
         f"{more} group by all order by amount_usd desc limit 50"
+    )
+
+
+def _team_costs(organization: str, first: dt.date, last: dt.date, team: str) -> str:
+    """Return SQL of what a team pays of the days, as the map says today."""
+    return (
+        "select activity_date, team, amount_usd, total_tokens, user_count from marts.team_daily_spend "
+        f"where organization_id = {literal(organization)} and activity_date between date '{first}' and date '{last}' "
+        f"and team = {literal(team)} order by activity_date"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import re
 import sys
 from contextlib import contextmanager
 from decimal import Decimal
@@ -126,6 +127,15 @@ def text(value: Any) -> str:
     if isinstance(value, bool | list | tuple | dict):
         return json.dumps(_with_json_types(value), default=_plain, ensure_ascii=False)
     return value.hex() if isinstance(value, bytes) else str(value)
+
+
+_FORMULA = re.compile(r"[=@\t\r\n\uff1d\uff0b\uff0d\uff20]|[+-](?!\d+(?:\.\d+)?\Z)")
+"""How a text begins that a spreadsheet takes for a formula; the wide forms count in East Asian ones."""
+
+
+def inert(value: Any) -> str:
+    """Return a value as text, with an apostrophe before a text that is a formula; a number stays a number."""
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else text(value)
 
 
 def usd(cents: Decimal | None) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import re
 import sys
 import textwrap
 from types import SimpleNamespace
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import typer
 
-from onelens_claude.cli.output import JSON_OPTION, json_text, note, print_table, stdout, text
+from onelens_claude.cli.output import JSON_OPTION, inert, json_text, note, print_table, stdout
 from onelens_claude.errors import SettingsError, WarehouseError
 from onelens_claude.settings import load_settings
 from onelens_claude.visible import visible
@@ -124,17 +123,8 @@ def _print_csv(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
     unix = SimpleNamespace(write=lambda line: sys.stdout.write(line.removesuffix("\r\n") + "\n"))
     lines = csv.writer(unix, lineterminator="\r\n")
     shown = visible if sys.stdout.isatty() else str
-    lines.writerow([shown(_inert(column)) for column in columns])
-    lines.writerows([shown(_inert(value)) for value in row] for row in rows)
-
-
-_FORMULA = re.compile(r"[=@\t\r\n\uff1d\uff0b\uff0d\uff20]|[+-](?!\d+(?:\.\d+)?\Z)")
-"""How a text begins that a spreadsheet takes for a formula; the wide forms count in East Asian ones."""
-
-
-def _inert(value: Any) -> str:
-    """Return a value as text, with an apostrophe before a text that is a formula; a number stays a number."""
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else text(value)
+    lines.writerow([shown(inert(column)) for column in columns])
+    lines.writerows([shown(inert(value)) for value in row] for row in rows)
 
 
 def _print_rows(columns: list[str], rows: list[tuple[Any, ...]]) -> None:

@@ -15,12 +15,12 @@ from onelens_claude.settings.values import EACH, Amount, Section
 if TYPE_CHECKING:
     from decimal import Decimal
 
-Scope = Literal["organization", "user", "product", "model"]
-_LATER_SCOPES = {"team", "provider"}
+Scope = Literal["organization", "user", "product", "model", "team"]
+_LATER_SCOPES = {"provider"}
 
 
 class Budget(Section):
-    """A limit on what an organisation, a user, a product or a model may cost in a day, a week or a month (UTC)."""
+    """A limit on what an organisation, user, product, model or team may cost in a day, a week or a month (UTC)."""
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
     organization: str

@@ -11,6 +11,7 @@ import datetime as dt
 import os
 import re
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ from onelens_claude.settings.channels import Channel, check_channels
 from onelens_claude.settings.organizations import Organization
 from onelens_claude.settings.privacy import Privacy, Pseudonyms
 from onelens_claude.settings.reading import HOW_TO_START, config_path, read_file, reasons
+from onelens_claude.settings.teams import UNATTRIBUTED, UNMAPPED, TeamEntries, TeamRow, read_team_map
 from onelens_claude.settings.values import EACH, Amount, PathText, Section, usable_path
 
 _ALERT_LOG = "onelens_alerts.duckdb"
@@ -101,6 +103,7 @@ class Settings(Section):
     anomalies: Anomalies = Anomalies()
     watch: Watch = Watch()
     alerts: Annotated[tuple[Channel, ...], Field(strict=False)] = ()
+    teams: TeamEntries = ()
     dagster_url: str | None = None
     report: ReportSettings = ReportSettings()
     privacy: Privacy = Privacy()
@@ -190,6 +193,11 @@ class Settings(Section):
         """The picture for the page; a relative path starts at the settings file's folder."""
         return self.source.parent / Path(self.report.logo).expanduser() if self.report.logo else None
 
+    @cached_property
+    def team_map(self) -> tuple[TeamRow, ...]:
+        """The rows of `teams` and of its files, checked; SettingsError names the lines of what is refused."""
+        return read_team_map(self.teams, self.source.parent)
+
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints to pull: the nine standard ones, and the optional ones that are switched on."""
         return [
@@ -255,12 +263,37 @@ def load_settings(path: Path | None = None, *, needs_keys: bool = True) -> Setti
 def _check_use(settings: Settings, *, needs_keys: bool) -> None:
     """Refuse what becomes apparent only when the settings are used."""
     _check_paths(settings.warehouse_path, settings.serving_path)
+    _check_teams(settings)
     if needs_keys:
         settings.privacy.pseudonyms()
         for organization in settings.organizations:
             organization.check_keys()
         for channel in settings.alerts:
             channel.check_secrets()
+
+
+def _check_teams(settings: Settings) -> None:
+    """Refuse a team map that contradicts itself, and a budget on a team that no row names."""
+    emails = settings.privacy.emails
+    for row in settings.team_map if emails != "clear" else ():
+        if emails == "drop" and ("@" in row.match or row.is_pattern):
+            raise SettingsError(
+                f"{row.place}: privacy.emails is drop, so no address is kept that {row.match!r} could match; "
+                "give user ids"
+            )
+        if row.is_pattern and not row.match.startswith("*@"):
+            raise SettingsError(
+                f"{row.place}: privacy.emails is pseudonym, so of an address only its domain can be matched; write "
+                "`*@` and the domain, whole addresses or user ids"
+            )
+    teams = sorted({row.team for row in settings.team_map})
+    known = {EACH, UNMAPPED, UNATTRIBUTED, *teams}
+    for budget in settings.budgets:
+        if budget.scope == "team" and budget.value not in known:
+            raise SettingsError(
+                f"budgets.{budget.id}.value: no row of `teams` names a team {budget.value!r}; "
+                f"known teams: {', '.join(teams) or 'none'}"
+            )
 
 
 def _check_paths(working: Path, serving: Path) -> None:

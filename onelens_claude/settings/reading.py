@@ -72,7 +72,7 @@ def _yaml_reason(error: yaml.YAMLError) -> str:
     return f"line {mark.line + 1}: {problem}" if mark else problem
 
 
-_LISTS = {"organizations", "budgets", "alerts"}
+_LISTS = {"organizations", "budgets", "alerts", "teams"}
 _WORDING = {
     "extra_forbidden": "unknown key",
     "missing": "required, but not given",

@@ -3,7 +3,7 @@
     pulls, organizations, schema_drift   the ledger
     deletions                            what the retention deleted
     erasures                             what `forget` erased: the receipts
-    budgets, anomaly_settings, holidays  what the settings say to the models
+    budgets, anomaly_settings, holidays, team_map   what the settings say to the models
     alert_log                            what channels were told, copied from the alert log before each publication
     pages, page_parts                    every page as it came: its beginning and end, and its rows in parts
     <endpoint>                           view: one row per page, `payload` is the whole response body
@@ -72,6 +72,16 @@ create table if not exists claude_raw.anomaly_settings (
     floor_tokens bigint not null
 );
 create table if not exists claude_raw.holidays (holiday date primary key);
+create table if not exists claude_raw.team_map (
+    row_number integer primary key,
+    match varchar not null,
+    is_pattern boolean not null,
+    team varchar not null,
+    cost_center varchar,
+    valid_from date not null,
+    valid_to date not null,
+    percent decimal(7, 4) not null
+);
 create table if not exists claude_raw.alert_log (
     alert_key varchar not null,
     event varchar not null,

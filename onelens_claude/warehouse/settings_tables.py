@@ -1,4 +1,4 @@
-"""What the settings say, as tables that the models read: organisations, budgets, anomalies and holidays.
+"""What the settings say, as tables that the models read: organisations, budgets, anomalies, holidays and teams.
 
 What is here: writing them, before each build. What to add here: another part of the settings that a model needs.
 What must not go here: the tables' definitions (`raw_tables.py`), what the settings mean (`settings/`).
@@ -13,11 +13,12 @@ from onelens_claude.settings.privacy import CLEAR
 from onelens_claude.warehouse.connections import transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import duckdb
 
     from onelens_claude.settings import Anomalies, Organization, Settings
+    from onelens_claude.settings.teams import TeamRow
 
 
 def store_settings(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
@@ -26,6 +27,7 @@ def store_settings(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
         _register_organizations(connection, settings.organizations, settings.polling.revision_days)
         _register_budgets(connection, settings)
         _register_anomalies(connection, settings.anomalies)
+        _register_teams(connection, _as_stored(settings))
 
 
 def _register_organizations(
@@ -75,3 +77,37 @@ def _register_anomalies(connection: duckdb.DuckDBPyConnection, anomalies: Anomal
     connection.execute("delete from claude_raw.holidays")
     for day in anomalies.holidays:
         connection.execute("insert into claude_raw.holidays values (?)", [day])
+
+
+def _as_stored(settings: Settings) -> list[TeamRow]:
+    """Return the team map with addresses as people's are stored: as pseudonyms, a row for each organisation's own."""
+    pseudonyms = settings.pseudonyms() if any("@" in row.match for row in settings.team_map) else CLEAR
+    if pseudonyms.emails == "clear":
+        return list(settings.team_map)
+    return [
+        row._replace(match=match)
+        for row in settings.team_map
+        for match in (
+            [pseudonyms.address(one.id, row.match) or row.match for one in settings.organizations]
+            if "@" in row.match
+            else [row.match]
+        )
+    ]
+
+
+def _register_teams(connection: duckdb.DuckDBPyConnection, rows: Sequence[TeamRow]) -> None:
+    """Make `claude_raw.team_map` what the settings say; as columns, because a large map has 50,000 rows."""
+    connection.execute("delete from claude_raw.team_map")
+    if not rows:
+        return
+    matches, teams, cost_centers, first_days, last_days, percents, _ = map(list, zip(*rows, strict=True))
+    connection.execute(
+        """insert into claude_raw.team_map
+        select
+            unnest(range(1, ?)), unnest(?::varchar[]), unnest(?::boolean[]), unnest(?::varchar[]),
+            unnest(?::varchar[]), unnest(?::date[]), unnest(?::date[]), unnest(?::decimal(7, 4)[])""",
+        [
+            *(len(rows) + 1, matches, [row.is_pattern for row in rows], teams),
+            *(cost_centers, first_days, last_days, percents),
+        ],
+    )

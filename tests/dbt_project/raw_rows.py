@@ -115,6 +115,8 @@ class RawWarehouse:
         self.organizations: dict[str, dict[str, Any]] = {}
         self.budgets: list[tuple[Any, ...]] = []
         """Rows of `claude_raw.budgets`."""
+        self.team_map: list[tuple[Any, ...]] = []
+        """Rows of `claude_raw.team_map`, without their numbers."""
         with duckdb.connect(str(path)) as connection:
             create_raw_tables(connection)
 
@@ -171,6 +173,9 @@ class RawWarehouse:
             connection.execute("delete from claude_raw.budgets")
             for budget in self.budgets:
                 connection.execute("insert into claude_raw.budgets values (?, ?, ?, ?, ?, ?, ?, ?, null)", budget)
+            connection.execute("delete from claude_raw.team_map")
+            for number, row in enumerate(self.team_map, start=1):
+                connection.execute("insert into claude_raw.team_map values (?, ?, ?, ?, ?, ?, ?, ?)", [number, *row])
             connection.execute("begin")
             insert_pulls(connection, self.pulls[written:])
             connection.execute("commit")

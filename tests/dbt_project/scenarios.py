@@ -26,10 +26,27 @@ BUDGETS = [
     ("elsewhere", "no-such-organization", "organization", None, "monthly", Decimal(1), [100]),
 ]
 """Budget, organisation, scope, value, period, limit, thresholds: some that these organisations cross."""
+TEAM_BUDGETS = [
+    ("team", "*", "team", "*", "monthly", Decimal("0.05"), [50, 100], False),
+    ("nobodys", "*", "team", "(unattributed)", "monthly", Decimal("0.01"), [100], False),
+]
+_FIRST, _LAST = dt.date.min, dt.date.max
+TEAM_MAP = [
+    ("u1", False, "Research", "4711", _FIRST, D + 3 * DAY, Decimal("33.3333")),
+    ("u1", False, "Operations", None, _FIRST, D + 3 * DAY, Decimal("33.3333")),
+    ("u1", False, "Sales", "4712", _FIRST, D + 3 * DAY, Decimal("33.3334")),
+    ("u1", False, "Sales", "4713", D + 4 * DAY, _LAST, Decimal(100)),
+    ("u*", True, "Research", "4711", _FIRST, D + 5 * DAY, Decimal(100)),
+    ("before@x.example", False, "Old", None, _FIRST, _LAST, Decimal(100)),
+    ("*@x.example", True, "People", None, _FIRST, _LAST, Decimal(100)),
+    ("kept@y.example", False, "Elsewhere", None, _FIRST, _LAST, Decimal(100)),
+]
+"""Match, is it a pattern, team, cost centre, first and last day, percent: a split, a move and patterns."""
 
 
 def register_stage_1(w: RawWarehouse) -> None:
-    w.budgets = [(*budget, budget[0] == "month") for budget in BUDGETS]
+    w.budgets = [(*budget, budget[0] == "month") for budget in BUDGETS] + TEAM_BUDGETS
+    w.team_map = TEAM_MAP
     register_shrinking(w)
     scenarios_amounts.register_remainder(w)
     scenarios_amounts.register_capped(w)

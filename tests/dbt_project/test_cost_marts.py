@@ -340,6 +340,7 @@ def test_every_mart_of_days_or_months_says_how_final_it_is(built: Built) -> None
         "deletions",
         "dim_claude_organizations",
         "dim_claude_users",
+        "dim_teams",
         "erasures",
         "idle_seats",
         "idle_users",

@@ -67,6 +67,7 @@ def test_a_new_file_has_every_raw_table_and_compresses_its_payload(files):
         "budgets",
         "anomaly_settings",
         "holidays",
+        "team_map",
         "schema_drift",
         "deletions",
         "erasures",

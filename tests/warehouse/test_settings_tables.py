@@ -19,12 +19,13 @@ KEY = {"api_key_env": "KEY", "base_url": "http://127.0.0.1:1"}
 ORGANIZATIONS = "select organization_id, name, plan, revision_days from claude_raw.organizations order by all"
 
 
-def settings(*organizations: dict[str, Any], revision_days: int = 30, budgets: Any = ()) -> Settings:
+def settings(*organizations: dict[str, Any], revision_days: int = 30, budgets: Any = (), **more: Any) -> Settings:
     return Settings.model_validate(
         {
             "organizations": [KEY | one for one in organizations],
             "polling": {"revision_days": revision_days},
             "budgets": list(budgets),
+            **more,
         }
     )
 
@@ -74,3 +75,21 @@ def test_settings_that_cannot_be_stored_whole_leave_both_tables_as_they_were(
         store_settings(connection, twice)
     assert connection.execute(ORGANIZATIONS).fetchall() == [("acme", "acme", "usage", 30)]
     assert connection.execute("select limit_usd from claude_raw.budgets").fetchall() == [(Decimal("0.10"),)]
+
+
+def test_a_team_map_names_people_as_they_are_stored(
+    connection: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONELENS_PSEUDONYM_KEY", "k" * 32)
+    rows = [{"match": match, "team": "Lab"} for match in ("Ana@X.example", "*@x.example", "user_1", "*")]
+    wanted = settings({"id": "acme"}, {"id": "globex"}, teams=rows, privacy={"emails": "pseudonym"})
+    hidden = wanted.pseudonyms()
+    store_settings(connection, wanted)
+    stored = connection.execute("select match, is_pattern from claude_raw.team_map order by row_number").fetchall()
+    assert stored == [
+        *((hidden.address(one, "ana@x.example"), False) for one in ("acme", "globex")),
+        *((hidden.address(one, "*@x.example"), True) for one in ("acme", "globex")),
+        ("user_1", False),
+        ("*", True),
+    ]
+    assert "x.example" not in str(stored)

@@ -33,6 +33,7 @@ _OF_SETTINGS = {
     "budgets": "The budgets of the settings, as the models need them; one that the settings drop is gone.",
     "anomaly_settings": "What the settings call worth a message: sensitivity and floors.",
     "holidays": "The holidays of the settings, which are no usual days.",
+    "team_map": "Who pays for whom, from when to when: the rows of the settings and of their files.",
 }
 SETTINGS_KEYS = [dg.AssetKey([GROUP, name]) for name in _OF_SETTINGS]
 WRITER_POOL = "warehouse_writer"
@@ -149,6 +150,7 @@ def settings_tables(onelens: dg.ResourceParam[Onelens]) -> Iterator[dg.Materiali
         ("budgets", [one.id for one in settings.budgets]),
         ("anomaly_settings", [anomalies.sensitivity, f"${anomalies.floor_usd}", f"{anomalies.floor_tokens} tokens"]),
         ("holidays", [str(day) for day in anomalies.holidays]),
+        ("team_map", sorted({row.team for row in settings.team_map})),
     ):
         yield dg.MaterializeResult(asset_key=[GROUP, name], metadata={name: ", ".join(values)})
 

@@ -39,7 +39,10 @@ with
             {{ ref("int_budget_spend") }} as spend
             on budgets.organization_id = spend.organization_id
             and budgets.scope = spend.scope
-        where budgets.scope_value = '*'
+        where
+            budgets.scope_value = '*'
+            -- no team that could keep to a limit
+            and spend.scope_value not in ({{ unmapped_team() }}, {{ unattributed_team() }})
     ),
 
     limited as (
