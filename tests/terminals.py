@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def on_a_terminal(variables: Mapping[str, str], *arguments: str, columns: int = 80) -> tuple[int, str]:
+def on_a_terminal(variables: Mapping[str, str], *arguments: str, columns: int = 80, typed: str = "") -> tuple[int, str]:
     """Run the installed command with a terminal for its input, output and errors; return exit code and the screen.
+
+    What is `typed` waits there until the command asks.
 
     Colours are left out of the text, other escapes are not.
     """
@@ -38,6 +40,7 @@ def on_a_terminal(variables: Mapping[str, str], *arguments: str, columns: int = 
         stderr=command_end,
     )
     os.close(command_end)
+    os.write(screen, typed.encode())
     shown = b""
     try:
         while chunk := os.read(screen, 65536):

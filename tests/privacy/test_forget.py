@@ -12,6 +12,7 @@ from onelens_claude.errors import InvalidRowError
 from onelens_claude.landing.quarantine import Quarantine
 from tests.facts_only import build_facts_only
 from tests.organizations import organization
+from tests.terminals import on_a_terminal
 from tests.worlds import scratch_folder, serving_world
 
 if TYPE_CHECKING:
@@ -88,6 +89,15 @@ def test_nothing_goes_without_the_id_or_address_typed_twice(world):
     assert "nothing was erased" in wrong.text
     assert world.run("forget").exit_code == 2
     assert world.run("forget", "--user", "nobody@x.example", "--confirm", "nobody@x.example").exit_code == 2
+    assert biggest(world)["email"] == whom
+
+
+def test_a_terminal_is_asked_to_type_it_again(world):
+    whom = biggest(world)["email"]
+    exit_code, screen = on_a_terminal(world.variables(), "forget", "--user", whom, typed="somebody else\n")
+    assert f"Type {whom} to erase it" in " ".join(screen.split())
+    assert "nothing was erased" in " ".join(screen.split())
+    assert exit_code == 2
     assert biggest(world)["email"] == whom
 
 
