@@ -70,7 +70,9 @@ COMMANDS = {
         "cli.watching", "watch", "Look at what the running day has cost so far, and tell whose agent runs away."
     ),
     "chargeback": _Place(
-        "cli.charging", "chargeback", "Show what each team pays of a month, with a sum that is the fact's, and as CSV."
+        "cli.charging",
+        "chargeback",
+        "Show what each team pays of a month; the sum is the organisation's cost to the last digit.",
     ),
     "report": _Place(
         "cli.reporting", "report", "Write the page of spend and adoption: one HTML file that needs no server."
