@@ -52,6 +52,7 @@ class Story(msgspec.Struct):
     revisions: dict[str, list[Revision]]
     """By the organisation's name."""
     budgets: list[dict[str, Any]]
+    teams: list[dict[str, Any]] = []
 
 
 def tell(path: Path, organizations: Mapping[str, Organization], now: dt.datetime) -> Story:
@@ -69,6 +70,7 @@ def tell(path: Path, organizations: Mapping[str, Organization], now: dt.datetime
             organizations[name].add_revision(one)
     if is_new:
         story.budgets = _budgets(organizations, now)
+        story.teams = _teams(organizations, now)
         path.write_bytes(msgspec.json.format(msgspec.json.encode(story)))
     return story
 
@@ -100,6 +102,24 @@ def _budgets(organizations: Mapping[str, Organization], now: dt.datetime) -> lis
             forecast=True,
             warn_percent=[100],
         ),
+    ]
+
+
+def _teams(organizations: Mapping[str, Organization], now: dt.datetime) -> list[dict[str, Any]]:
+    """Return a map with a team for each company's addresses, somebody who is shared, and somebody who moved."""
+    busy, quiet = ([one for one in each.people if one.email and not one.left] for each in organizations.values())
+    shared, moved = busy[:2]
+    domains = [people[-1].email.rpartition("@")[2] for people in (busy, quiet) if people[-1].email]
+    moved_on = now.date() - dt.timedelta(days=10)
+    engineering = {"team": "Engineering", "cost_center": "4100"}
+    research = {"team": "Research", "cost_center": "4200"}
+    return [
+        {"match": f"*@{domains[0]}", **engineering},
+        {"match": f"*@{domains[1]}", "team": "Field", "cost_center": "7000"},
+        {"match": shared.user_id, **engineering, "percent": 40},
+        {"match": shared.user_id, **research, "percent": 60},
+        {"match": moved.user_id, **engineering, "valid_to": str(moved_on - dt.timedelta(days=1))},
+        {"match": moved.user_id, **research, "valid_from": str(moved_on)},
     ]
 
 

@@ -68,6 +68,7 @@ def demo_world() -> Iterator[Path]:
             "optional_endpoints": list(OPTIONAL_ENDPOINTS),
             "polling": {"requests_per_minute": _UNHURRIED},
             "budgets": story.budgets,
+            "teams": story.teams,
             "watch": {"hours": 1},
             "alerts": [{"id": "demo", "kind": "log"}],
         }

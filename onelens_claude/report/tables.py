@@ -265,6 +265,18 @@ SOURCES: dict[str, Source] = {
         group by all
         order by drivers.month desc, organization_id, product, model""",
     ),
+    "teams": Source(
+        ("team_monthly_chargeback",),
+        # where nobody made a map, all is unmapped, and no team is to be shown
+        f"""select organization_id, month, team, cost_center, amount_usd, list_amount_usd, total_tokens, user_count,
+            finality
+        from marts.team_monthly_chargeback
+        where {_HERE}
+        qualify bool_or(team not in ('(unmapped)', '(unattributed)')) over (partition by organization_id)
+        order by month desc, amount_usd desc nulls last, organization_id, team""",
+        lambda row, people: {**row, "team": people.text(row["team"]), "cost_center": people.text(row["cost_center"])},
+        most=MOST_LISTED,
+    ),
     "savings": Source(
         ("savings_opportunities",),
         f"""select organization_id, month, kind, scope, scope_value, spent_usd, avoidable_usd, assumption, evidence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from onelens_claude.cli import demo_story
 from onelens_claude.fake_api import create_app
 from onelens_claude.fake_api.spec import demo_organizations
+from onelens_claude.settings import load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,3 +70,16 @@ def test_the_same_days_cost_the_same_at_the_next_start_and_after_a_month_another
     later = demo_story.tell(path, organizations(), NOON + dt.timedelta(days=31))
     assert later.began_at == NOON + dt.timedelta(days=31)
     assert demo_story.tell(path, organizations(), NOON + dt.timedelta(days=32)) == later
+
+
+def test_the_teams_have_a_pattern_a_split_and_a_move(tmp_path: Path) -> None:
+    served = organizations()
+    rows = demo_story.tell(tmp_path / "story.json", served, NOON).teams
+    assert rows == demo_story.tell(tmp_path / "story.json", served, NOON).teams
+    (tmp_path / "onelens.yaml").write_text(
+        json.dumps({"organizations": [{"id": "acme", "api_key_command": "true"}], "teams": rows})
+    )
+    team_map = load_settings(tmp_path / "onelens.yaml", needs_keys=False).team_map
+    assert sum(row.is_pattern for row in team_map) == 2
+    assert sorted(row.percent for row in team_map) == [40, 60, 100, 100, 100, 100]
+    assert {row.valid_from for row in team_map} >= {dt.date(2026, 11, 16)}

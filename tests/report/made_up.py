@@ -45,6 +45,8 @@ TABLES = {
     "last_compared_date date",
     "spend_change_drivers": "organization_id text, month date, product text, model text, "
     f"previous_usd {MONEY}, current_usd {MONEY}, {_EFFECTS}",
+    "team_monthly_chargeback": "organization_id text, month date, team text, cost_center text, "
+    f"amount_usd {MONEY}, list_amount_usd {MONEY}, total_tokens bigint, user_count bigint, finality text",
     "savings_opportunities": "organization_id text, month date, kind text, scope text, scope_value text, "
     f"spent_usd {MONEY}, avoidable_usd {MONEY}, assumption text, evidence text",
     "cost_anomalies": "organization_id text, activity_date date, scope text, scope_value text, metric text, kind text, "

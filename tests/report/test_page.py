@@ -124,6 +124,23 @@ def test_cost_of_erased_people_is_a_line_of_its_own(tmp_path: Path) -> None:
     }
 
 
+def test_teams_are_shown_where_there_is_a_map(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    month = DAY.replace(day=1)
+    rows = [
+        ("acme", month, "Lab", "4100", Decimal(3), Decimal(4), 5, 2, "final"),
+        ("acme", month, "(unmapped)", None, Decimal(1), Decimal(1), 1, 1, "final"),
+        ("globex", month, "(unmapped)", None, Decimal(9), Decimal(9), 9, 9, "final"),
+    ]
+    organizations = [(one, one.title(), "usage", DAY, DAY, None) for one in ("acme", "globex")]
+    write_marts(settings.serving_path, {"dim_claude_organizations": organizations, "team_monthly_chargeback": rows})
+    shown = unpacked(write_page(settings).read_text(encoding="utf-8"))["tables"]["teams"]["rows"]
+    assert [(one["organization_id"], one["team"], one["cost_center"]) for one in shown] == [
+        ("acme", "Lab", "4100"),
+        ("acme", "(unmapped)", None),
+    ]
+
+
 def test_names_that_would_be_obeyed_are_only_text(settings: Settings, tmp_path: Path) -> None:
     text = write_page(settings).read_text(encoding="utf-8")
     assert SCRIPT not in text

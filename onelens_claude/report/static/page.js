@@ -43,6 +43,7 @@ const DECODED = {
   revisions: { activity_date: ["day", "day"], fetched_on: ["day", "fetched"], total_usd: ["usd", "total"], change_usd: ["usd", "change"] },
   changes: { month: ["day", "month"], first_compared_date: ["day", "first"], last_compared_date: ["day", "last"], previous_usd: ["usd", "previous"], current_usd: ["usd", "current"],
     ...Object.fromEntries(Object.keys(EFFECTS).map((effect) => [effect, ["usd", effect]])) },
+  teams: { month: ["day", "month"], amount_usd: ["usd", "paid"], list_amount_usd: ["usd", "list"] },
   savings: { month: ["day", "month"], spent_usd: ["usd", "spent"], avoidable_usd: ["usd", "avoidable"] },
 };
 

@@ -418,6 +418,21 @@ PANELS.spenders = (filter) => {
   };
 };
 
+PANELS.teams = (filter) => {
+  if (missing("teams")) return absent("teams");
+  const month = monthStart(filter.to);
+  const found = rowsOf("teams", inOrganization(filter)).filter((row) => row.month === month);
+  if (!found.length) return { empty: "Nobody is in a team: there is no team map, or no cost in this month.", todo: "Say under `teams` in the settings who belongs to which team." };
+  const total = addUnits(found.map((row) => row.paid)) ?? 0n;
+  const rows = found.map((row) => ({ ...row, share: percent(row.paid, total) }));
+  return {
+    lead: `${usd(total)} in ${monthName(month)}: every line of cost has one owner per share.`,
+    note: data.tables.teams.more ? `${count(data.tables.teams.more)} more are in marts.team_monthly_chargeback.` : null,
+    table: { columns: [{ key: "team", label: "Team", kind: "text" }, { key: "cost_center", label: "Cost centre", kind: "text" }, ...organizationColumn(), { key: "paid", label: "Paid (USD)", kind: "usd" },
+      { key: "share", label: "Share", kind: "percent" }, { key: "list", label: "List price (USD)", kind: "usd" }, { key: "total_tokens", label: "Tokens", kind: "short" }, { key: "user_count", label: "People", kind: "count" }], rows },
+  };
+};
+
 const NOBODYS = { unattributed: "no account", erased: "erased" };
 PANELS.ownerless = (filter) => {
   const everybody = { ...filter, person: null };
