@@ -38,7 +38,12 @@ _ONE_WORKER = {
     "tests/dbt_project/test_no_distinct_sums.py": "stages",
     "tests/dbt_project/test_properties.py": "stages",
     "tests/dbt_project/test_retention.py": "stages",
+    "tests/dbt_project/test_savings.py": "stages",
+    "tests/dbt_project/test_spend_changes.py": "stages",
+    "tests/dbt_project/test_teams.py": "stages",
+    "tests/dbt_project/test_chargeback.py": "stages",
     "tests/dbt_project/test_tested_builds.py": "tested",
+    "tests/privacy/test_forget.py": "forget",
 }
 """Tests that share what takes long to load and build stay on one worker, so that it is made once."""
 

@@ -188,7 +188,7 @@ def test_a_mail_shows_the_charts_of_the_organisations_it_is_about_and_arrives_wi
             "dim_claude_organizations": [(key, name, "usage", day, day, None) for key, name in of_both],
             "cost_reconciliation": [(key, day, Decimal(1234), "exact", "final") for key, _ in of_both],
             "fct_claude_costs": [
-                (key, day, "u", "chat", "m", True, Decimal(1234), Decimal(1234)) for key, _ in of_both
+                (key, day, "u", "user", "chat", "m", True, Decimal(1234), Decimal(1234)) for key, _ in of_both
             ],
         },
     )
