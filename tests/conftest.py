@@ -44,6 +44,7 @@ _ONE_WORKER = {
     "tests/dbt_project/test_chargeback.py": "stages",
     "tests/dbt_project/test_tested_builds.py": "tested",
     "tests/privacy/test_forget.py": "forget",
+    "tests/backtest/test_backtest.py": "backtest",
 }
 """Tests that share what takes long to load and build stay on one worker, so that it is made once."""
 

@@ -6,19 +6,22 @@ measures (`test_scoring.py`), the rules of detection (`tests/dbt_project/test_an
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime as dt
+import io
 import json
 import os
 import signal
 import subprocess
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from onelens_claude.backtest.labels import Label
 from onelens_claude.backtest.organizations import FIRST_DAY, make_organization
-from tests.worlds import COMMAND
+from tests.worlds import COMMAND, run_main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,12 +79,16 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Any:
                 if one.start.isoformat() <= last:
                     value = name if one.scope == "organization" else one.scope_value
                     writer.writerow([name, one.scope, value, one.kind, one.start, one.end, one.impact_usd])
-    process = start(folder, "--data", ".", "--json")
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 0, stderr
+    (folder / "tmp").mkdir()
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.chdir(folder)
+        patch.setattr(tempfile, "tempdir", str(folder / "tmp"))
+        exit_code = run_main(["backtest", "--data", ".", "--json"])
+    assert exit_code == 0, err.getvalue()
     assert [one.name for one in (folder / "tmp").iterdir() if one.name.startswith("onelens-backtest")] == []
     assert {one.name for one in folder.iterdir()} == {"tmp", "spend.csv", "labels.csv"}
-    return json.loads(stdout)
+    return json.loads(out.getvalue())
 
 
 @pytest.mark.parametrize(("organization", "last"), CUTS.items())
