@@ -154,13 +154,13 @@ def test_an_unknown_key_of_a_row_in_the_settings_is_refused(read: Read) -> None:
         read("", teams="[{match: a, team: b, colour: c}]")
 
 
-@pytest.mark.parametrize("name", ["teams.csv", "teams.yaml"])
-def test_fifty_thousand_rows_are_read(read: Read, name: str) -> None:
+@pytest.mark.parametrize(("name", "count"), [("teams.csv", 50_000), ("teams.yaml", 5_000)])
+def test_a_large_map_is_read(read: Read, name: str, count: int) -> None:
     form = (
         "u{0}@x.example,Team {1},{1},,,\n" if name.endswith("csv") else "- {{match: u{0}@x.example, team: Team {1}}}\n"
     )
-    content = "".join(form.format(number, number % 50) for number in range(50_000))
-    assert len(read((HEADER if name.endswith("csv") else "") + content, name=name)) == 50_000
+    content = "".join(form.format(number, number % 50) for number in range(count))
+    assert len(read((HEADER if name.endswith("csv") else "") + content, name=name)) == count
 
 
 @pytest.mark.parametrize(

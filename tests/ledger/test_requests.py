@@ -99,7 +99,7 @@ def plan(here: World, first: dt.date, *, known: bool) -> tuple[Counter[str], set
     }
 
 
-@pytest.mark.parametrize("span", [1, 31, 32, 90, 300])
+@pytest.mark.parametrize("span", [1, 31, 32, 90, 150])
 def test_a_backfill_asks_no_more_than_what_is_needed_and_a_plan_with_known_rows_says_exactly_that(
     make_world: Callable[..., World], span: int
 ) -> None:
